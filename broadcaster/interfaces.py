@@ -1,0 +1,160 @@
+"""Every seam of the server, with its contract: who calls, when, what it may raise, what order it promises.
+
+Promises that hold throughout: order is kept per channel; delivery is at most once; nothing is delivered after
+a driver's ``stop()``; whatever returns a Deferred may fail only with the errors named here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from twisted.internet.defer import Deferred
+
+    from broadcaster.messages import Command, Delivery, Envelope, Event, Member, Message, Subscribe
+    from broadcaster.settings import App
+
+
+class IEventSink(Interface):
+    """Where a driver delivers. Called by drivers, implemented by the hub."""
+
+    def deliver(app_id: str, delivery: Delivery) -> None:
+        """Hand over what happened on an app, in the reactor's thread.
+
+        Never raises: what subscribers do with it is no business of the driver's. Deliveries on one channel
+        reach its subscribers in the order of these calls.
+        """
+
+
+class IDriver(Interface):
+    """Carries events: to this process, to others, elsewhere. One per process.
+
+    Started once by the service before anything listens, stopped once after the last connection is gone.
+    """
+
+    def start(sink: IEventSink) -> Deferred[None]:
+        """Begin to deliver to ``sink``; fires when events can be published. Fails with `DriverError`."""
+
+    def stop() -> Deferred[None]:
+        """Let go of everything. No delivery follows, not even before this fires."""
+
+    def publish(app_id: str, event: Event) -> Deferred[None]:
+        """Take an event; fires when it has left this process's hands, fails with `DriverError`.
+
+        An event published here comes back through ``IEventSink.deliver`` like everyone else's, at most once,
+        before or after the Deferred fires. Called for every channel of a publish at once.
+        """
+
+
+class IDriverMaker(Interface):
+    """A plugin, found through ``twisted.plugin``: names a driver and makes it."""
+
+    name = Attribute("str: the word in ``[driver] name = …``.")
+
+    def make(reactor: Any, options: Mapping[str, Any]) -> IDriver:
+        """The driver, not started. ``options`` is its table ``[driver.<name>]``; raises `ConfigError` for a bad one."""
+
+
+class IInterest(Interface):
+    """Optional, on a driver: it wants to know which channels have subscribers here.
+
+    ``wanted`` is called for the first subscriber of a channel, ``unwanted`` after the last.
+    """
+
+    def wanted(app_id: str, channel: str) -> Deferred[None]:
+        """Fires once events of that channel arrive here; fails with `DriverError`."""
+
+    def unwanted(app_id: str, channel: str) -> None:
+        """Nobody here listens to that channel any more."""
+
+
+class IMembership(Interface):
+    """Who is on the presence channels, over all processes. Optional on a driver; else each process has its own.
+
+    Joining and leaving are atomic with the delivery of `MemberAdded` (first connection of a user) and
+    `MemberRemoved` (last one): whoever is in the list that ``join`` gives is never announced again.
+    """
+
+    def join(app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:
+        """Fires with all members, the joiner among them; the first connection's info stands for its user.
+
+        Fails with `MembersFull` when the user is new and ``limit`` (0: none) members are there, with
+        `DriverError` when it cannot be known.
+        """
+
+    def leave(app_id: str, channel: str, socket_id: str) -> Deferred[None]:
+        """That connection is gone; fires also if it was never there."""
+
+    def members(app_id: str, channel: str) -> Deferred[Sequence[Member]]:
+        """Each user once; empty for a channel that nobody is on. Fails with `DriverError`."""
+
+    def channels(app_id: str, prefix: str) -> Deferred[Mapping[str, int]]:
+        """Occupied channels whose names begin with ``prefix``, and how many connections each has.
+
+        Fails with `DriverError`.
+        """
+
+
+class ISubscriber(Interface):
+    """One end of a subscription. Called by channels, implemented by connections."""
+
+    socket_id = Attribute("str: unique within its app.")
+
+    def send(envelope: Envelope) -> None:
+        """Take an envelope in the form that this subscriber speaks. Never blocks, never raises."""
+
+
+class ICodec(Interface):
+    """One dialect in one wire form; stateless and shared by all its connections, so that encodings are too."""
+
+    def decode(frame: bytes | str) -> Command:
+        """What a client asked. Raises `CommandRejected` for what it cannot mean."""
+
+    def encode(message: Message) -> bytes:
+        """The finished bytes for the transport, such that concatenation is a sequence of messages.
+
+        Empty for a message that the dialect does not know.
+        """
+
+
+class ITransport(Interface):
+    """The way to one client. Called by connections, implemented in ``web``."""
+
+    peer = Attribute("str: the client's address as far as it can be believed, for logs.")
+
+    def write(data: bytes, expendable: bool = False) -> None:
+        """Queue finished frames; they leave at the end of this turn. Never blocks, never raises.
+
+        ``expendable`` bytes may be dropped if the client does not read, by the slow-client policy.
+        """
+
+    def ping() -> None:
+        """Ask for a sign of life below the dialect, where the transport has one."""
+
+    def close(code: int, reason: str) -> None:
+        """Say goodbye after what is queued, then let go. Repeats are ignored."""
+
+    def abort() -> None:
+        """Let go at once."""
+
+
+class IAuthorizer(Interface):
+    """Decides who may hear a channel. Called by connections before anything is subscribed."""
+
+    def authorize(app: App, socket_id: str, subscribe: Subscribe) -> Deferred[Member | None]:
+        """Fires with the member of a presence channel, or None; fails with `SubscriptionRejected`."""
+
+
+class IHubObserver(Interface):
+    """Wants to know what happens on this process's channels. Called by the hub, synchronously; must not raise."""
+
+    def occupied(app_id: str, channel: str) -> None:
+        """The first connection subscribed."""
+
+    def vacated(app_id: str, channel: str) -> None:
+        """The last one left."""

@@ -1,0 +1,162 @@
+"""The vocabulary: what clients ask (`Command`), what the server says (`Message`), what is published (`Event`).
+
+All of it is immutable and free of any dialect: codecs translate at the edge, and only there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from broadcaster.interfaces import ICodec
+
+
+class Member(Struct, frozen=True):
+    """Somebody on a presence channel; ``info`` is JSON text, passed on as it came."""
+
+    user_id: str
+    info: bytes = b"{}"
+
+
+# ---- published ------------------------------------------------------------------------------------------------
+
+
+class Event(Struct, frozen=True):
+    """Something published to one or more channels of an app.
+
+    ``data`` is text, opaque and never re-serialised. ``exclude`` is the socket id that must not hear it.
+    ``user_id`` names the presence member who sent it; only client events on presence channels have one.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    data: str
+    exclude: str | None = None
+    user_id: str | None = None
+
+
+class MemberAdded(Struct, frozen=True):
+    """The first connection of a user joined ``channel``; ``exclude`` is that connection."""
+
+    channel: str
+    member: Member
+    exclude: str | None = None
+
+
+class MemberRemoved(Struct, frozen=True):
+    """The last connection of a user left ``channel``."""
+
+    channel: str
+    user_id: str
+
+
+Delivery: TypeAlias = Event | MemberAdded | MemberRemoved
+"""What a driver hands to the hub."""
+
+# ---- client to server -----------------------------------------------------------------------------------------
+
+
+class Ping(Struct, frozen=True):
+    """Are you there?"""
+
+
+class Pong(Struct, frozen=True):
+    """I am here."""
+
+
+class Subscribe(Struct, frozen=True):
+    """Let me hear ``channel``; ``channel_data`` is the signed text of a presence member, byte for byte."""
+
+    channel: str
+    auth: str | None = None
+    channel_data: str | None = None
+
+
+class Unsubscribe(Struct, frozen=True):
+    """Let me hear ``channel`` no more."""
+
+    channel: str
+
+
+class ClientEvent(Struct, frozen=True):
+    """Tell the others on ``channel``; None where the client named no channel."""
+
+    name: str
+    channel: str | None
+    data: str
+
+
+Command: TypeAlias = Ping | Pong | Subscribe | Unsubscribe | ClientEvent
+
+# ---- server to client -----------------------------------------------------------------------------------------
+
+
+class Established(Struct, frozen=True):
+    """The greeting; ``activity_timeout`` in seconds."""
+
+    socket_id: str
+    activity_timeout: int
+
+
+class Failure(Struct, frozen=True):
+    """An error; ``channel`` lets the client hand it to the channel it is about."""
+
+    code: int | None
+    reason: str
+    channel: str | None = None
+
+
+class Subscribed(Struct, frozen=True):
+    """The subscription stands; ``members`` on presence channels only, the subscriber among them."""
+
+    channel: str
+    members: tuple[Member, ...] | None = None
+
+
+class SubscriptionFailed(Struct, frozen=True):
+    """The subscription was refused."""
+
+    channel: str
+    kind: str
+    reason: str
+    status: int
+
+
+class Published(Struct, frozen=True):
+    """An `Event` as one channel tells it."""
+
+    name: str
+    channel: str
+    data: str
+    user_id: str | None = None
+
+
+Message: TypeAlias = (
+    Ping | Pong | Established | Failure | Subscribed | SubscriptionFailed | Published | MemberAdded | MemberRemoved
+)
+
+
+class Envelope:
+    """Messages that travel together, and their encodings: made once for all connections of a codec."""
+
+    __slots__ = ("_encoded", "messages")
+
+    def __init__(self, messages: tuple[Message, ...]) -> None:
+        self.messages = messages
+        self._encoded: dict[ICodec, bytes] = {}
+
+    def encoded(self, codec: ICodec) -> bytes:
+        """The same ``bytes`` object for every connection that speaks ``codec``."""
+        try:
+            return self._encoded[codec]
+        except KeyError:
+            frames = [codec.encode(message) for message in self.messages]
+            encoded = self._encoded[codec] = frames[0] if len(frames) == 1 else b"".join(frames)
+            return encoded
+
+    @property
+    def expendable(self) -> bool:
+        """Whether a slow client may miss it: published events only, never what keeps its member list right."""
+        return all(type(message) is Published for message in self.messages)

@@ -1,0 +1,118 @@
+"""The configuration as frozen structs with their defaults: what the server's parts are handed. Reads nothing.
+
+A number that bounds something means "no bound" when it is 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+
+class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[server]``: where to listen and whom to believe. Times in seconds."""
+
+    listen: tuple[str, ...] = ("tcp:6001",)
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    origins: tuple[str, ...] = ("*",)
+    max_connections: int = 0
+    drain_seconds: float = 30
+
+
+class Driver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[driver]``: which one, and its own table ``[driver.<name>]`` as it was written."""
+
+    name: str = "memory"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[apps]]``: one application. ``secrets`` is newest first and never empty once read."""
+
+    id: str
+    key: str
+    secrets: tuple[str, ...]
+    enabled: bool = True
+    tls_only: bool = False
+    client_events: bool = True
+    max_connections: int = 0
+    origins: tuple[str, ...] = ()
+    activity_timeout: int = 30
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[limits]``: every ceiling by name. Sizes in bytes, lengths in characters, times in seconds."""
+
+    event_bytes: int = 102_400
+    channels_per_event: int = 100
+    events_per_batch: int = 10
+    channel_name_length: int = 200
+    event_name_length: int = 200
+    members: int = 1_000
+    member_bytes: int = 4_096
+    user_id_length: int = 128
+    client_events_per_second: int = 10
+    subscriptions_per_connection: int = 0
+    frame_bytes: int | None = None
+    body_bytes: int | None = None
+    handshake_bytes: int = 16_384
+    handshake_seconds: int = 10
+
+    def largest_frame(self) -> int:
+        """Bytes of the largest message a client may send: by default twice an event, since JSON escapes, and room."""
+        if self.frame_bytes is not None:
+            return self.frame_bytes
+        return 2 * self.event_bytes + 65_536 if self.event_bytes else 0
+
+    def largest_body(self) -> int:
+        """Bytes of the largest request body: by default a full batch, escaped."""
+        if self.body_bytes is not None:
+            return self.body_bytes
+        if not (self.event_bytes and self.events_per_batch):
+            return 0
+        return 2 * self.events_per_batch * self.event_bytes + 65_536
+
+
+class SlowClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[slow_client]``: what may wait for one connection that does not read, and what happens beyond."""
+
+    buffer_bytes: int = 1_048_576
+    policy: Literal["disconnect", "drop_oldest"] = "disconnect"
+
+
+class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[metrics]``: Prometheus; on the common port unless ``listen`` names one of its own."""
+
+    enabled: bool = True
+    listen: str | None = None
+
+
+class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[log]``."""
+
+    level: Literal["debug", "info", "warn", "error", "critical"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of it; ``source`` names where it came from, for people."""
+
+    server: Server = Server()
+    driver: Driver = Driver()
+    apps: tuple[App, ...] = ()
+    limits: Limits = Limits()
+    slow_client: SlowClient = SlowClient()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+    demo: bool = False
+    source: str = "defaults"
+
+
+EMBEDDED = Settings(
+    server=Server(listen=("tcp:6001:interface=127.0.0.1",)),
+    apps=(App(id="app-id", key="app-key", secrets=("app-secret",)),),
+    demo=True,
+    source="embedded default",
+)
+"""What runs when there is no configuration at all: for a first look, on this machine only."""
