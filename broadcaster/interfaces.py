@@ -60,19 +60,6 @@ class IDriverMaker(Interface):
         """The driver, not started. ``options`` is its table ``[driver.<name>]``; raises `ConfigError` for a bad one."""
 
 
-class IInterest(Interface):
-    """Optional, on a driver: it wants to know which channels have subscribers here.
-
-    ``wanted`` is called for the first subscriber of a channel, ``unwanted`` after the last.
-    """
-
-    def wanted(app_id: str, channel: str) -> Deferred[None]:
-        """Fires once events of that channel arrive here; fails with `DriverError`."""
-
-    def unwanted(app_id: str, channel: str) -> None:
-        """Nobody here listens to that channel any more."""
-
-
 class IMembership(Interface):
     """Who is on the presence channels, over all processes. Optional on a driver; else each process has its own.
 
@@ -93,6 +80,9 @@ class IMembership(Interface):
     def members(app_id: str, channel: str) -> Deferred[Sequence[Member]]:
         """Each user once; empty for a channel that nobody is on. Fails with `DriverError`."""
 
+    def subscriptions(app_id: str, channel: str) -> Deferred[int]:
+        """How many connections hear a channel of any kind. Fails with `DriverError`."""
+
     def channels(app_id: str, prefix: str) -> Deferred[Mapping[str, int]]:
         """Occupied channels whose names begin with ``prefix``, and how many connections each has.
 
@@ -107,6 +97,9 @@ class ISubscriber(Interface):
 
     def send(envelope: Envelope) -> None:
         """Take an envelope in the form that this subscriber speaks. Never blocks, never raises."""
+
+    def close(code: int, reason: str) -> None:
+        """End the connection with a code of 4000–4299."""
 
 
 class ICodec(Interface):

@@ -38,11 +38,10 @@ class Event(Struct, frozen=True):
 
 
 class MemberAdded(Struct, frozen=True):
-    """The first connection of a user joined ``channel``; ``exclude`` is that connection."""
+    """The first connection of a user joined ``channel``."""
 
     channel: str
     member: Member
-    exclude: str | None = None
 
 
 class MemberRemoved(Struct, frozen=True):
@@ -141,10 +140,12 @@ Message: TypeAlias = (
 class Envelope:
     """Messages that travel together, and their encodings: made once for all connections of a codec."""
 
-    __slots__ = ("_encoded", "messages")
+    __slots__ = ("_encoded", "expendable", "messages")
 
     def __init__(self, messages: tuple[Message, ...]) -> None:
         self.messages = messages
+        self.expendable = all(type(message) is Published for message in messages)
+        """Whether a slow client may miss it: published events only, never what keeps its member list right."""
         self._encoded: dict[ICodec, bytes] = {}
 
     def encoded(self, codec: ICodec) -> bytes:
@@ -155,8 +156,3 @@ class Envelope:
             frames = [codec.encode(message) for message in self.messages]
             encoded = self._encoded[codec] = frames[0] if len(frames) == 1 else b"".join(frames)
             return encoded
-
-    @property
-    def expendable(self) -> bool:
-        """Whether a slow client may miss it: published events only, never what keeps its member list right."""
-        return all(type(message) is Published for message in self.messages)

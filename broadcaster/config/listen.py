@@ -1,0 +1,28 @@
+"""What a listen string means here, before Twisted reads it."""
+
+from __future__ import annotations
+
+import socket
+
+BACKLOG = 4096
+"""Handshakes that may wait in the kernel: with Twisted's 50, a storm of reconnects is turned away."""
+
+
+def resolve(description: str) -> str:
+    """A Twisted endpoint string: ``tcp:`` without an interface is IPv4 and IPv6, and has a backlog for storms."""
+    if not description.startswith("tcp:"):
+        return description
+    if "interface=" not in description and _has_ipv6():
+        description += ":interface=\\:\\:"
+    if "backlog=" not in description:
+        description += f":backlog={BACKLOG}"
+    return description
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,325 @@
+"""One client: its commands become subscriptions and events, messages become what its dialect says.
+
+It sees neither JSON nor sockets: a codec is below it on one side, a transport on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure as Fault
+from zope.interface import implementer
+
+from broadcaster.counters import Counters
+from broadcaster.errors import (
+    CommandRejected,
+    ConnectionClosed,
+    DriverError,
+    MembersFull,
+    SubscriptionRejected,
+)
+from broadcaster.hub import Hub
+from broadcaster.interfaces import IAuthorizer, ICodec, IMembership, ISubscriber, ITransport
+from broadcaster.limits import TokenBucket, data_too_large, event_name_too_long, named
+from broadcaster.messages import (
+    ClientEvent,
+    Envelope,
+    Established,
+    Event,
+    Failure,
+    Member,
+    Message,
+    Ping,
+    Pong,
+    Subscribe,
+    Subscribed,
+    SubscriptionFailed,
+    Unsubscribe,
+)
+from broadcaster.names import Kind, kind_of
+from broadcaster.protocols.heartbeat import Action, Heartbeat
+from broadcaster.publisher import Publisher
+from broadcaster.settings import App, Limits
+from broadcaster.wheel import Wheel
+
+FAULTS = 100
+FAULTS_SECONDS = 10
+"""More error frames than this in this time, and the connection is closed: it does not listen anyhow."""
+
+REFUSED_CLIENT_EVENT = 4301
+
+
+@dataclass(frozen=True, slots=True)
+class Switchboard:
+    """What all connections of a process share; ``clock`` gives monotonic seconds."""
+
+    hub: Hub
+    publisher: Publisher
+    membership: IMembership
+    authorizer: IAuthorizer
+    limits: Limits
+    counters: Counters
+    wheel: Wheel
+    clock: Callable[[], float]
+
+
+@implementer(ISubscriber)
+class Connection:
+    """A client that was let in. Its transport calls `receive`, `heard` and `gone`; channels call `send`."""
+
+    __slots__ = (
+        "_asking",
+        "_board",
+        "_bucket",
+        "_closing",
+        "_codec",
+        "_fault_window",
+        "_faults",
+        "_heartbeat",
+        "_protocol",
+        "_subscriptions",
+        "_transport",
+        "app",
+        "socket_id",
+        "spoke",
+    )
+
+    _log = Logger()
+
+    def __init__(
+        self, app: App, socket_id: str, protocol: int, codec: ICodec, transport: ITransport, board: Switchboard
+    ) -> None:
+        self.app = app
+        self.socket_id = socket_id
+        self.spoke: int | None = None
+        self._protocol = protocol
+        self._codec = codec
+        self._transport = transport
+        self._board = board
+        self._subscriptions: dict[str, Member | None] = {}
+        self._asking: dict[str, Deferred[None]] | None = None
+        self._bucket: TokenBucket | None = None
+        self._faults = 0
+        self._fault_window = 0.0
+        self._closing = False
+        self._heartbeat = Heartbeat(board.clock(), app.activity_timeout)
+
+    # ---- life -------------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """Greet; the greeting must be the first frame (pusher-js takes anything else for a broken handshake)."""
+        self._board.hub.attach(self.app.id, self)
+        self._board.wheel.set(self, self._heartbeat.deadline)
+        self._tell(Established(self.socket_id, self.app.activity_timeout))
+
+    def heard(self) -> None:
+        """Something came from the client, whatever it was."""
+        self._heartbeat.heard = self._board.clock()
+
+    def due(self, now: float) -> float | None:
+        """See `Timed`."""
+        action, following = self._heartbeat.check(now)
+        if action is Action.PING:
+            self._transport.ping()
+        elif action is Action.ASK:
+            self._tell(Ping())
+        elif action is Action.HANG_UP:
+            self.close(4201, "Pong reply not received")
+            return None
+        return following
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection with a code of 4000–4299; protocol 5 is told by an error frame first."""
+        if self._closing:
+            return
+        self._closing = True
+        self._board.wheel.clear(self)
+        self._board.counters.refusals[str(code)] += 1
+        if self._protocol < 6:
+            self._tell(Failure(code, reason))
+        self._transport.close(code, reason)
+
+    def overflowed(self) -> None:
+        """The client does not read what it is sent, and the slow-client policy gives it up."""
+        self.close(4100, "Over capacity")
+
+    def gone(self) -> None:
+        """The link is down: undo what was subscribed, at the cost of just that."""
+        self._closing = True
+        board = self._board
+        board.wheel.clear(self)
+        for asking in list((self._asking or {}).values()):
+            asking.cancel()
+        for name in list(self._subscriptions):
+            self._leave(name)
+        board.hub.detach(self.app.id, self)
+
+    # ---- server to client -------------------------------------------------------------------------------------
+
+    def send(self, envelope: Envelope) -> None:
+        """See `ISubscriber`."""
+        self._transport.write(envelope.encoded(self._codec), envelope.expendable)
+
+    def _tell(self, message: Message) -> None:
+        self._transport.write(self._codec.encode(message))
+
+    def _reject(self, rejected: CommandRejected) -> None:
+        """Say no. A refused subscription is told twice: Echo hears only the channel, Java and Swift the other."""
+        self._board.counters.refusals[str(rejected.code) if rejected.code else type(rejected).__name__] += 1
+        if isinstance(rejected, SubscriptionRejected):
+            assert rejected.channel is not None
+            self._tell(SubscriptionFailed(rejected.channel, rejected.kind, rejected.reason, rejected.status))
+            self._tell(Failure(None, rejected.reason))
+        else:
+            self._tell(Failure(rejected.code, rejected.reason, rejected.channel))
+        now = self._board.clock()
+        if now - self._fault_window >= FAULTS_SECONDS:
+            self._faults, self._fault_window = 0, now
+        self._faults += 1
+        if self._faults > FAULTS:
+            self.close(4100, "Too many errors")
+
+    # ---- client to server -------------------------------------------------------------------------------------
+
+    def receive(self, frame: bytes | str) -> None:
+        """Take one text frame. Whatever is wrong with it is told to the client; nothing is raised."""
+        if self._closing:
+            return
+        try:
+            command = self._codec.decode(frame)
+            self._PERFORM[type(command)](self, command)
+        except CommandRejected as rejected:
+            self._reject(rejected)
+        except ConnectionClosed as closed:
+            self.close(closed.code, closed.reason)
+        except Exception:
+            self._fail(Fault())
+
+    def refuse(self, reason: str) -> None:
+        """The transport got something that cannot be a command."""
+        if not self._closing:
+            self._reject(CommandRejected(None, reason))
+
+    def _fail(self, fault: Fault) -> None:
+        self._log.failure(
+            "connection {socket_id} of app {app} failed", fault, socket_id=self.socket_id, app=self.app.id
+        )
+        self.close(4200, "Internal error")
+
+    def _ping(self, command: Ping) -> None:
+        self._tell(Pong())
+
+    def _pong(self, command: Pong) -> None:
+        pass
+
+    def _subscribe(self, command: Subscribe) -> None:
+        name = command.channel
+        if name in self._subscriptions or (self._asking and name in self._asking):
+            raise CommandRejected(None, f"Existing subscription to channel {name}")
+        limits = self._board.limits
+        held = len(self._subscriptions) + len(self._asking or ())
+        if limits.subscriptions_per_connection and held >= limits.subscriptions_per_connection:
+            reason = named("Too many subscriptions", limits, "subscriptions_per_connection")
+            raise SubscriptionRejected(name, "LimitReached", 403, reason)
+        asking = Deferred.fromCoroutine(self._admit(command))
+        if not asking.called:
+            self._asking = self._asking or {}
+            self._asking[name] = asking
+        asking.addBoth(self._answered, name)
+
+    async def _admit(self, command: Subscribe) -> None:
+        # The order is a promise: allowed, then joined, then subscribed, then told, so that nothing falls between.
+        board, app_id, name = self._board, self.app.id, command.channel
+        member = await board.authorizer.authorize(self.app, self.socket_id, command)
+        members: tuple[Member, ...] | None = None
+        if member is not None:
+            try:
+                members = tuple(await board.membership.join(app_id, name, self.socket_id, member, board.limits.members))
+            except CancelledError:
+                board.membership.leave(app_id, name, self.socket_id)
+                raise
+        self._subscriptions[name] = member
+        board.hub.subscribe(app_id, name, self)
+        self._tell(Subscribed(name, members))
+
+    def _answered(self, result: object, name: str) -> None:
+        if self._asking is not None:
+            self._asking.pop(name, None)
+            self._asking = self._asking or None
+        if not isinstance(result, Fault) or result.check(CancelledError):
+            return
+        error = result.value
+        if isinstance(error, MembersFull):
+            reason = named("Presence channel is full", self._board.limits, "members")
+            error = SubscriptionRejected(name, "LimitReached", 403, reason)
+        elif isinstance(error, DriverError):
+            error = SubscriptionRejected(name, "ServerError", 503, "Try again later")
+        if isinstance(error, CommandRejected):
+            self._reject(error)
+        else:
+            self._fail(result)
+
+    def _unsubscribe(self, command: Unsubscribe) -> None:
+        name = command.channel
+        if name in self._subscriptions:
+            self._leave(name)
+        elif self._asking is not None and name in self._asking:
+            self._asking[name].cancel()
+        else:
+            reason = f"No current subscription to channel {name}, or subscription in progress"
+            raise CommandRejected(None, reason)
+
+    def _leave(self, name: str) -> None:
+        member = self._subscriptions.pop(name)
+        self._board.hub.unsubscribe(self.app.id, name, self)
+        if member is not None:
+            self._board.membership.leave(self.app.id, name, self.socket_id)
+
+    def _client_event(self, command: ClientEvent) -> None:
+        reason = self._why_not(command)
+        if reason is not None:
+            raise CommandRejected(REFUSED_CLIENT_EVENT, reason, command.channel)
+        assert command.channel is not None
+        member = self._subscriptions[command.channel]
+        self._board.counters.client_events += 1
+        event = Event(
+            command.name,
+            (command.channel,),
+            command.data,
+            exclude=self.socket_id,
+            user_id=member.user_id if member is not None else None,
+        )
+        self._board.publisher.publish(self.app.id, event).addErrback(self._unpublished, command.channel)
+
+    def _why_not(self, command: ClientEvent) -> str | None:
+        limits, channel = self._board.limits, command.channel
+        if not self.app.client_events:
+            return "To send client events, you must enable this feature in the Settings"
+        if channel is None:
+            return "Missing parameter: channel"
+        if not kind_of(channel) & Kind.AUTH:
+            return "Client event rejected - only supported on private and presence channels"
+        if channel not in self._subscriptions:
+            return f"Client event rejected - you are not subscribed to {channel}"
+        reason = event_name_too_long(command.name, limits) or data_too_large(len(command.data.encode()), limits)
+        if reason is not None:
+            return reason
+        self._bucket = self._bucket or TokenBucket()
+        if not self._bucket.take(limits.client_events_per_second, self._board.clock()):
+            return named("Client event rejected due to rate limit", limits, "client_events_per_second")
+        return None
+
+    def _unpublished(self, fault: Fault, channel: str) -> None:
+        self._reject(CommandRejected(REFUSED_CLIENT_EVENT, "Client event rejected - try again later", channel))
+
+    _PERFORM: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
+        Ping: _ping,
+        Pong: _pong,
+        Subscribe: _subscribe,
+        Unsubscribe: _unsubscribe,
+        ClientEvent: _client_event,
+    }

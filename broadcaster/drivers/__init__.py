@@ -1,0 +1,1 @@
+"""One module per word that ``[driver] name`` may hold."""

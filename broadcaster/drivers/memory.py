@@ -1,0 +1,45 @@
+"""The driver with no distance: what is published in this process is delivered in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from zope.interface import implementer
+
+from broadcaster.errors import ConfigError, DriverError
+from broadcaster.interfaces import IDriver, IEventSink
+from broadcaster.messages import Event
+
+
+@implementer(IDriver)
+class MemoryDriver:
+    """See `IDriver`; nothing is kept, nothing is awaited."""
+
+    def __init__(self) -> None:
+        self._sink: IEventSink | None = None
+
+    def start(self, sink: IEventSink) -> Deferred[None]:
+        """See `IDriver`."""
+        self._sink = sink
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """See `IDriver`."""
+        self._sink = None
+        return succeed(None)
+
+    def publish(self, app_id: str, event: Event) -> Deferred[None]:
+        """See `IDriver`."""
+        if self._sink is None:
+            return fail(DriverError("the memory driver is not running"))
+        self._sink.deliver(app_id, event)
+        return succeed(None)
+
+
+def make(reactor: Any, options: Mapping[str, Any]) -> MemoryDriver:
+    """For `IDriverMaker`; there is nothing to configure."""
+    for key in options:
+        raise ConfigError("configuration", f"driver.memory.{key}", "the memory driver has no options", "remove it")
+    return MemoryDriver()

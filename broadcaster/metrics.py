@@ -1,0 +1,66 @@
+"""Prometheus: what the counters mean, and how things stand at the moment of asking."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broadcaster.apps import Apps
+from broadcaster.counters import Counters
+from broadcaster.hub import Hub
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """Everything measured here; nothing is kept, all of it is read when asked."""
+
+    def __init__(self, apps: Apps, hub: Hub, counters: Counters, ready: Callable[[], bool]) -> None:
+        self._apps = apps
+        self._hub = hub
+        self._counters = counters
+        self._ready = ready
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector`."""
+        counted = self._counters
+        yield GaugeMetricFamily("broadcaster_ready", "1 while ready for traffic", int(self._ready()))
+        yield self._by_app("connections", "Open connections", {app.id: self._hub.count(app.id) for app in self._apps})
+        channels: Tally[str] = Tally()
+        subscriptions: Tally[str] = Tally()
+        for app_id, subscribers in self._hub.occupancy():
+            channels[app_id] += 1
+            subscriptions[app_id] += subscribers
+        yield self._by_app("channels", "Occupied channels", channels)
+        yield self._by_app("subscriptions", "Subscriptions: connections times channels", subscriptions)
+        for name, meaning, value in (
+            ("connections_opened", "Connections that were let in", counted.connections),
+            ("events_published", "Events handed to the driver, client events among them", counted.events_published),
+            ("client_events", "Client events accepted", counted.client_events),
+            ("deliveries", "Messages sent to subscribers", counted.deliveries),
+            ("sent_bytes", "Bytes handed to sockets", counted.bytes_sent),
+            ("dropped_writes", "Writes that slow clients missed under drop_oldest", counted.writes_dropped),
+            ("slow_clients", "Connections given up because they did not read", counted.slow_clients),
+            ("driver_failures", "Publishes that the driver failed", counted.driver_failures),
+        ):
+            yield CounterMetricFamily(f"broadcaster_{name}", meaning, value)
+        refusals = CounterMetricFamily("broadcaster_refusals", "Commands and connections refused", labels=["code"])
+        for code, count in sorted(counted.refusals.items()):
+            refusals.add_metric([code], count)
+        yield refusals
+
+    def _by_app(self, name: str, meaning: str, values: dict[str, int]) -> Metric:
+        family = GaugeMetricFamily(f"broadcaster_{name}", meaning, labels=["app"])
+        for app_id, value in values.items():
+            family.add_metric([app_id], value)
+        return family

@@ -1,0 +1,41 @@
+"""Drivers by name: how a distribution offers one, and how the configured one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, cast
+
+from twisted.plugin import IPlugin, getPlugins
+from zope.interface import implementer
+
+from broadcaster.errors import ConfigError
+from broadcaster.interfaces import IDriver, IDriverMaker
+
+
+@implementer(IPlugin, IDriverMaker)
+class DriverMaker:
+    """The driver called ``name``, made by ``make(reactor, options)`` of ``module``, imported when it is asked for.
+
+    An instance at the top of a module in ``twisted/plugins/`` is all that a driver of one's own needs to be found.
+    """
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name = name
+        self._module = module
+
+    def make(self, reactor: Any, options: Mapping[str, Any]) -> IDriver:
+        """See `IDriverMaker`."""
+        return cast(IDriver, import_module(self._module).make(reactor, options))
+
+
+def driver_maker(name: str, source: str) -> IDriverMaker:
+    """The maker of the driver that the configuration calls ``name``; raises `ConfigError` if nobody offers it."""
+    makers = {maker.name: maker for maker in getPlugins(IDriverMaker)}
+    if name in makers:
+        return makers[name]
+    nearest = get_close_matches(name, makers, 1)
+    known = ", ".join(sorted(makers))
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else f"installed are: {known}"
+    raise ConfigError(source, "driver.name", f"there is no driver {name!r}", remedy)

@@ -1,0 +1,215 @@
+"""The composition root: the only place that names concrete classes and says who gets what."""
+
+from __future__ import annotations
+
+import gc
+import resource
+from collections.abc import Callable
+from functools import partial
+from time import monotonic, time
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import ServerFactory
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from broadcaster.apps import Apps
+from broadcaster.auth.subscription import SignatureAuthorizer
+from broadcaster.config.listen import resolve
+from broadcaster.connection import Switchboard
+from broadcaster.counters import Counters
+from broadcaster.drain import Drain
+from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.hub import Hub
+from broadcaster.interfaces import IDriver, IMembership
+from broadcaster.membership import LocalMembership
+from broadcaster.metrics import CONTENT_TYPE, Metrics
+from broadcaster.plugins import driver_maker
+from broadcaster.publisher import Publisher
+from broadcaster.settings import Settings
+from broadcaster.web.admission import Admission
+from broadcaster.web.api import Api
+from broadcaster.web.forwarded import TrustedProxies
+from broadcaster.web.frontdoor import Answer, FrontDoors
+from broadcaster.web.http import Request, Response, text
+from broadcaster.web.outbox import Turns
+from broadcaster.web.site import Site
+from broadcaster.wheel import Wheel
+
+SPARE_FILES = 64
+"""Descriptors kept back for logs, listeners and the driver when connections take all others."""
+
+
+class Unlistenable(BroadcasterError):
+    """An address cannot be listened on; ``str()`` is one line that names it and the remedy."""
+
+
+def build(
+    reactor: Any,
+    settings: Settings,
+    clock: Callable[[], float] = monotonic,
+    now: Callable[[], float] = time,
+) -> BroadcasterService:
+    """The whole server, neither bound nor started; ``clock`` is monotonic, ``now`` the wall's. Raises `ConfigError`."""
+    apps = Apps(settings.apps, settings.source)
+    counters = Counters()
+    turns = Turns(reactor, settings.slow_client, counters)
+    hub = Hub(turns.wake, counters)
+    turns.broadcast_with(hub.step)
+    driver = driver_maker(settings.driver.name, settings.source).make(reactor, settings.driver.options)
+    membership = driver if IMembership.providedBy(driver) else LocalMembership(hub)
+    publisher = Publisher(driver, settings.driver.name, counters)
+    wheel = Wheel(clock())
+    limits = settings.limits
+    admission = Admission(apps, hub, settings.server, settings.server.max_connections or _file_limit() - SPARE_FILES)
+    board = Switchboard(hub, publisher, membership, SignatureAuthorizer(limits), limits, counters, wheel, clock)
+    service = BroadcasterService(reactor, settings, hub, driver, admission, wheel, clock)
+    metrics = Metrics(apps, hub, counters, lambda: not service.unready())
+    api = Api(apps, hub, publisher, membership, limits, turns, now)
+    shown = settings.metrics.enabled and settings.metrics.listen is None
+    site = Site(
+        settings.server,
+        apps,
+        api,
+        admission,
+        board,
+        service.unready,
+        partial(_scrape, metrics) if shown else None,
+        settings.demo,
+    )
+    proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
+    doors = partial(FrontDoors, turns=turns, wheel=wheel, clock=clock, limits=limits, proxies=proxies)
+    for description in settings.server.listen:
+        service.listen("server.listen", description, doors(site.respond))
+    if settings.metrics.enabled and settings.metrics.listen is not None:
+        service.listen("metrics.listen", settings.metrics.listen, doors(partial(_only_metrics, metrics)))
+    return service
+
+
+class BroadcasterService(Service):
+    """The server as Twisted starts and stops it: `bind` before it is started, `drain` before it is stopped."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        hub: Hub,
+        driver: IDriver,
+        admission: Admission,
+        wheel: Wheel,
+        clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.hub = hub
+        self._reactor = reactor
+        self._driver = driver
+        self._admission = admission
+        self._listeners: list[tuple[str, str, ServerFactory]] = []
+        self._ports: list[Any] = []
+        self._driver_fault: str | None = "the driver has not started"
+        self._turning = LoopingCall(lambda: wheel.turn(clock()))
+        self._turning.clock = reactor
+        self._drain = Drain(reactor, hub, settings.server.drain_seconds)
+
+    def listen(self, key: str, description: str, factory: ServerFactory) -> None:
+        """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
+        self._listeners.append((key, description, factory))
+
+    def bind(self) -> None:
+        """Take the addresses, so that one which is taken is told at once; raises `Unlistenable` or `ConfigError`."""
+        for key, description, factory in self._listeners:
+            try:
+                listening = serverFromString(self._reactor, resolve(description)).listen(factory)
+            except Exception as error:
+                problem = f"{description!r} is no address to listen on ({error})"
+                raise ConfigError(self.settings.source, key, problem, 'write e.g. "tcp:6001"') from None
+            listening.addCallbacks(self._ports.append, partial(self._unlistenable, key, description))
+            if isinstance(listening.result, Failure):
+                failure, _ = listening.result, listening.addErrback(lambda _: None)
+                self.unbind()
+                failure.raiseException()
+
+    def _unlistenable(self, key: str, description: str, failure: Failure) -> Failure:
+        error = failure.value
+        reason = error.socketError.strerror if isinstance(error, CannotListenError) else str(error)
+        remedy = f"stop the server that has it, or change {key}"
+        return Failure(Unlistenable(f"cannot listen on {description}: {reason}; {remedy}"))
+
+    def unbind(self) -> Deferred[Any]:
+        """Listen no more."""
+        ports, self._ports = self._ports, []
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+    @property
+    def addresses(self) -> list[Any]:
+        """Where it listens, as Twisted tells addresses."""
+        return [port.getHost() for port in self._ports]
+
+    def unready(self) -> list[str]:
+        """Why this process should get no traffic; empty while it should."""
+        reasons = ["shutting down"] if self._admission.draining else []
+        return reasons + ([self._driver_fault] if self._driver_fault else [])
+
+    def startService(self) -> None:
+        """See `Service`."""
+        super().startService()
+        _raise_file_limit()
+        self._turning.start(1.0, now=False)
+        name = self.settings.driver.name
+        started: Deferred[None] = maybeDeferred(self._driver.start, self.hub)
+        started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
+        listening = ", ".join(self.settings.server.listen)
+        self._log.info("{source}: driver {driver}, listening on {listening}", **self._told(listening))
+        gc.collect()
+        gc.freeze()
+
+    def _told(self, listening: str) -> dict[str, str]:
+        return {"source": self.settings.source, "driver": self.settings.driver.name, "listening": listening}
+
+    def _driver_started(self, _: None) -> None:
+        self._driver_fault = None
+
+    def _driver_failed(self, name: str, failure: Failure) -> None:
+        self._driver_fault = f"driver {name} did not start"
+        self._log.error("driver {name} did not start: {reason}", name=name, reason=failure.getErrorMessage())
+
+    def drain(self) -> Deferred[None]:
+        """Let nobody in any more and send everybody to a successor; fires when the last client is gone."""
+        self._admission.draining = True
+        return self._drain.start()
+
+    def stopService(self) -> Deferred[Any]:
+        """See `Service`."""
+        super().stopService()
+        if self._turning.running:
+            self._turning.stop()
+        stopped = self.unbind()
+        return stopped.addCallback(lambda _: maybeDeferred(self._driver.stop)).addErrback(self._driver_stuck)
+
+    def _driver_stuck(self, failure: Failure) -> None:
+        name = self.settings.driver.name
+        self._log.error("driver {name} did not stop: {reason}", name=name, reason=failure.getErrorMessage())
+
+
+def _scrape(metrics: Metrics) -> Response:
+    return Response(200, metrics.render(), CONTENT_TYPE)
+
+
+def _only_metrics(metrics: Metrics, request: Request) -> Answer:
+    return _scrape(metrics) if request.path == "/metrics" else text(404, "Not found: only /metrics is here")
+
+
+def _file_limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def _raise_file_limit() -> None:
+    hard = _file_limit()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,72 @@
+"""``twistd broadcaster``: its options, and the service made from them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+from twisted.application.service import IService, MultiService
+from twisted.logger import ILogObserver
+from twisted.python import usage
+from twisted.python.components import Componentized
+
+from broadcaster.config import load
+from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.logs import observer
+from broadcaster.service import build
+from broadcaster.signals import obey
+
+
+class Options(usage.Options):
+    """What may follow ``twistd broadcaster``."""
+
+    synopsis = "[--config FILE] [--dir DIR] [--listen ENDPOINT]…"
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["config", "c", None, "Configuration file; else broadcaster.toml in --dir, else the embedded default."],
+        ["dir", "d", ".", "Directory to look for the configuration in."],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """Listen on this Twisted endpoint instead of the configured ones; may be given several times."""
+        self["listen"].append(endpoint)
+
+    opt_l = opt_listen
+
+
+class Logged(MultiService):
+    """The server under twistd, which asks the application for an observer before it makes one of its own."""
+
+    def __init__(self, wanted: ILogObserver | None) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def setServiceParent(self, parent: Any) -> None:
+        """See `IService`."""
+        if self._wanted is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._wanted)
+        super().setServiceParent(parent)
+
+
+def makeService(options: Options) -> IService:
+    """The server, bound to its addresses. What is wrong is one line on standard error and an exit status."""
+    from twisted.internet import reactor
+
+    try:
+        settings = load(options["config"], options["dir"], os.environ)
+        if options["listen"]:
+            settings = replace(settings, server=replace(settings.server, listen=tuple(options["listen"])))
+        service = build(reactor, settings)
+        service.bind()
+    except BroadcasterError as error:
+        sys.stderr.write(f"broadcaster: {error}\n")
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
+    root = Logged(observer(settings.log, options.parent or {}))
+    service.setServiceParent(root)
+    reactor.callWhenRunning(obey, reactor, service.drain)  # type: ignore[attr-defined]
+    return root

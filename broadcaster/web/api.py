@@ -1,0 +1,209 @@
+"""Pusher's HTTP API under ``/apps/<id>/``: who asks is checked, what is asked is done, refusals are one plain line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from broadcaster.apps import Apps
+from broadcaster.auth.requests import RequestRefused, authenticate
+from broadcaster.errors import DriverError
+from broadcaster.hub import Hub
+from broadcaster.interfaces import IMembership
+from broadcaster.names import USER_CHANNEL, Kind, kind_of
+from broadcaster.publisher import Publisher
+from broadcaster.settings import App, Limits
+from broadcaster.web.http import JSON, Request, Response, text
+from broadcaster.web.outbox import Turns
+from broadcaster.web.publishing import (
+    Publish,
+    check_channel,
+    event_of,
+    read_batch,
+    read_publish,
+    read_wanted,
+)
+
+NOTHING = Response(200, b"{}", JSON)
+UNKNOWN = text(404, "Not found")
+
+_json = msgspec.json.Encoder().encode
+
+Parameters = dict[str, str]
+Answer = Response | Deferred[Response]
+
+
+class Api:
+    """Answers requests whose path begins with ``/apps/``; ``now`` is wall-clock seconds."""
+
+    def __init__(
+        self,
+        apps: Apps,
+        hub: Hub,
+        publisher: Publisher,
+        membership: IMembership,
+        limits: Limits,
+        turns: Turns,
+        now: Callable[[], float],
+    ) -> None:
+        self._apps = apps
+        self._hub = hub
+        self._publisher = publisher
+        self._membership = membership
+        self._limits = limits
+        self._turns = turns
+        self._now = now
+
+    def respond(self, request: Request) -> Answer:
+        """Authenticate first: strangers learn of nothing but whether the app exists."""
+        segments = request.segments()
+        try:
+            app = self._apps.by_id(segments[1])
+            if app is None:
+                raise RequestRefused(404, f"Unknown app {segments[1]}")
+            methods, names = self._route(segments[2:])
+            act = methods.get(request.method)
+            if act is None:
+                return text(405, "Method not allowed", ("Allow", ", ".join(methods)))
+            parameters = authenticate(app, request.method, request.path, request.query, request.body, self._now())
+            answer = act(self, app, request, parameters, *names)
+        except RequestRefused as refused:
+            return text(refused.status, refused.text)
+        if isinstance(answer, Deferred):
+            answer.addErrback(_refused)
+        return answer
+
+    def _route(self, segments: list[str]) -> tuple[Mapping[str, Callable[..., Answer]], list[str]]:
+        match segments:
+            case ["events"]:
+                return {"POST": Api._events}, []
+            case ["batch_events"]:
+                return {"POST": Api._batch_events}, []
+            case ["channels"]:
+                return {"GET": Api._channels}, []
+            case ["channels", name]:
+                return {"GET": Api._channel}, [name]
+            case ["channels", name, "users"]:
+                return {"GET": Api._users}, [name]
+            case ["channels", name, "events"]:
+                return {"POST": Api._old_event}, [name]
+        raise RequestRefused(404, "Not found")
+
+    # ---- publishing -------------------------------------------------------------------------------------------
+
+    def _events(self, app: App, request: Request, parameters: Parameters) -> Answer:
+        publish = read_publish(request.body, self._limits)
+        taken = self._publisher.publish(app.id, publish.event)
+        if taken.called and not publish.wanted and taken.result is None:
+            if not self._hub.congested(app.id, publish.event.channels):
+                return NOTHING
+        return Deferred.fromCoroutine(self._published(app, publish, taken))
+
+    async def _published(self, app: App, publish: Publish, taken: Deferred[None]) -> Response:
+        await taken
+        await self._settled(app, publish)
+        if not publish.wanted:
+            return NOTHING
+        names = publish.event.channels
+        return _ok({"channels": {name: await self._counts(app, name, publish.wanted) for name in names}})
+
+    def _batch_events(self, app: App, request: Request, parameters: Parameters) -> Answer:
+        batch = read_batch(request.body, self._limits)
+        taken = [self._publisher.publish(app.id, publish.event) for publish in batch]
+        return Deferred.fromCoroutine(self._published_batch(app, batch, taken))
+
+    async def _published_batch(self, app: App, batch: tuple[Publish, ...], taken: list[Deferred[None]]) -> Response:
+        failures = []
+        for one in taken:
+            try:
+                await one
+            except DriverError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        for publish in batch:
+            await self._settled(app, publish)
+        if not any(publish.wanted for publish in batch):
+            return NOTHING
+        return _ok({"batch": [await self._counts(app, each.event.channels[0], each.wanted) for each in batch]})
+
+    async def _settled(self, app: App, publish: Publish) -> None:
+        # A publisher may run no further ahead of the subscribers than this: the answer is its brake.
+        while self._hub.congested(app.id, publish.event.channels):
+            await self._turns.next()
+
+    def _old_event(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
+        """The API of 2012: the body is the data, everything else is in the query; 202 and no body."""
+        event_name = parameters.get("name")
+        if not event_name:
+            raise RequestRefused(400, "Missing parameter: name")
+        try:
+            data = request.body.decode()
+        except UnicodeDecodeError:
+            raise RequestRefused(400, "Invalid parameter: data") from None
+        event = event_of(event_name, data, (name,), parameters.get("socket_id"), self._limits)
+        taken = self._publisher.publish(app.id, event)
+        return taken.addCallback(lambda _: Response(202))
+
+    # ---- queries ----------------------------------------------------------------------------------------------
+
+    def _channels(self, app: App, request: Request, parameters: Parameters) -> Answer:
+        prefix = parameters.get("filter_by_prefix", "")
+        wanted = read_wanted(parameters.get("info"))
+        if "user_count" in wanted and not prefix.startswith("presence-"):
+            raise RequestRefused(400, "user_count may only be requested for presence channels")
+        return Deferred.fromCoroutine(self._listed(app, prefix, wanted))
+
+    async def _listed(self, app: App, prefix: str, wanted: tuple[str, ...]) -> Response:
+        counts = await self._membership.channels(app.id, prefix)
+        channels: dict[str, dict[str, int]] = {}
+        for name, subscriptions in counts.items():
+            if not name.startswith(USER_CHANNEL):
+                channels[name] = await self._attributes(app, name, wanted, subscriptions)
+        return _ok({"channels": channels})
+
+    def _channel(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
+        check_channel(name, self._limits)
+        wanted = read_wanted(parameters.get("info"))
+        if "user_count" in wanted and not kind_of(name) & Kind.PRESENCE:
+            raise RequestRefused(400, "user_count may only be requested for presence channels")
+        return Deferred.fromCoroutine(self._told(app, name, wanted))
+
+    async def _told(self, app: App, name: str, wanted: tuple[str, ...]) -> Response:
+        subscriptions = await self._membership.subscriptions(app.id, name)
+        return _ok({"occupied": subscriptions > 0} | await self._attributes(app, name, wanted, subscriptions))
+
+    def _users(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
+        check_channel(name, self._limits)
+        if not kind_of(name) & Kind.PRESENCE:
+            raise RequestRefused(400, "Users can only be retrieved for presence channels")
+        members = self._membership.members(app.id, name)
+        return members.addCallback(lambda found: _ok({"users": [{"id": member.user_id} for member in found]}))
+
+    async def _counts(self, app: App, name: str, wanted: tuple[str, ...]) -> dict[str, int]:
+        if not wanted:
+            return {}
+        return await self._attributes(app, name, wanted, await self._membership.subscriptions(app.id, name))
+
+    async def _attributes(self, app: App, name: str, wanted: tuple[str, ...], subscriptions: int) -> dict[str, int]:
+        """What of ``wanted`` a channel of this kind has."""
+        attributes = {}
+        if "user_count" in wanted and kind_of(name) & Kind.PRESENCE:
+            attributes["user_count"] = len(await self._membership.members(app.id, name))
+        if "subscription_count" in wanted:
+            attributes["subscription_count"] = subscriptions
+        return attributes
+
+
+def _ok(value: Any) -> Response:
+    return Response(200, _json(value), JSON)
+
+
+def _refused(failure: Any) -> Response:
+    failure.trap(RequestRefused, DriverError)
+    if isinstance(failure.value, RequestRefused):
+        return text(failure.value.status, failure.value.text)
+    return text(503, "Try again later: the driver failed", ("Retry-After", "1"))

@@ -1,0 +1,195 @@
+"""The URL map: what answers where, on the one port that serves everything."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from broadcaster.apps import Apps
+from broadcaster.connection import Connection, Switchboard
+from broadcaster.errors import ConnectionClosed
+from broadcaster.messages import Failure
+from broadcaster.names import new_socket_id
+from broadcaster.protocols.frames import switching_protocols
+from broadcaster.protocols.pusher import PusherCodec
+from broadcaster.settings import Server
+from broadcaster.web.admission import Admission, Admitted, allowed_origin, subprotocol
+from broadcaster.web.api import Answer, Api
+from broadcaster.web.frontdoor import Upgrade
+from broadcaster.web.http import Headers, Request, Response, text
+from broadcaster.web.outbox import Outbox
+from broadcaster.web.transports import hand_over
+from broadcaster.web.websocket import WebSocket
+
+HTML = "text/html; charset=utf-8"
+
+_FALLBACK = 'SockJS and XHR fallbacks are not served here; use enabledTransports: ["ws","wss"]'
+_AUTH_ENDPOINTS = ("/pusher/auth", "/pusher/user-auth", "/broadcasting/auth", "/broadcasting/user-auth")
+
+
+class Turned:
+    """The client of a link that was refused: whatever it still says is not heard."""
+
+    def receive(self, frame: bytes | str) -> None:
+        """Nothing."""
+
+    def refuse(self, reason: str) -> None:
+        """Nothing."""
+
+    def heard(self) -> None:
+        """Nothing."""
+
+    def gone(self) -> None:
+        """Nothing."""
+
+
+class Site:
+    """Answers every request. ``unready`` gives the reasons why this process should get no traffic now."""
+
+    def __init__(
+        self,
+        server: Server,
+        apps: Apps,
+        api: Api,
+        admission: Admission,
+        board: Switchboard,
+        unready: Callable[[], list[str]],
+        render_metrics: Callable[[], Response] | None,
+        demo: bool,
+    ) -> None:
+        self._server = server
+        self._apps = apps
+        self._api = api
+        self._admission = admission
+        self._board = board
+        self._unready = unready
+        self._render_metrics = render_metrics
+        self._demo = demo
+        self._codec = PusherCodec()
+        self._largest_frame = board.limits.largest_frame()
+
+    def respond(self, request: Request) -> Answer | Upgrade:
+        """See `FrontDoors`."""
+        path = request.path
+        if path.startswith("/apps/"):
+            return self._apps_answer(request)
+        if "websocket" in request.tokens("upgrade"):
+            return self._upgrade(request)
+        if request.method == "OPTIONS" and path.startswith(("/pusher/", "/timeline/")):
+            return Response(204, headers=_preflight("*", request))
+        if path.startswith(("/pusher/", "/timeline/")) and path not in _AUTH_ENDPOINTS:
+            return text(404, _FALLBACK, ("Access-Control-Allow-Origin", "*"), ("Cache-Control", "no-store"))
+        if path in _AUTH_ENDPOINTS:
+            return text(404, f"{path} belongs to your application: point the client's auth endpoint there")
+        if path.startswith("/app/"):
+            return text(
+                426, "Upgrade required: this is a WebSocket", ("Upgrade", "websocket"), ("Connection", "Upgrade")
+            )
+        if request.method not in ("GET", "HEAD"):
+            return text(405, "Method not allowed", ("Allow", "GET, HEAD"))
+        return self._page(path, request)
+
+    # ---- plain pages ------------------------------------------------------------------------------------------
+
+    def _page(self, path: str, request: Request) -> Response:
+        if path == "/":
+            if "text/html" in (request.header("accept") or ""):
+                return _file("index.html")
+            return text(200, "OK")
+        if path == "/up":
+            return text(200, "OK")
+        if path == "/ready":
+            reasons = self._unready()
+            return text(503, "Not ready: " + ", ".join(reasons), ("Retry-After", "1")) if reasons else text(200, "OK")
+        if path == "/metrics" and self._render_metrics is not None:
+            return self._render_metrics()
+        if self._demo and path in ("/demo", "/demo/"):
+            return _file("demo.html")
+        return text(404, "Not found")
+
+    def _apps_answer(self, request: Request) -> Answer:
+        origin = request.header("origin")
+        cors = self._cors(request, origin) if origin is not None else ()
+        if request.method == "OPTIONS":
+            return Response(204, headers=_preflight(cors[0][1], request) if cors else ())
+        if self._admission.draining:
+            answer: Answer = text(503, "Server is shutting down", ("Retry-After", "1"))
+        else:
+            answer = self._api.respond(request)
+        if not cors:
+            return answer
+        if isinstance(answer, Response):
+            return _with(answer, cors)
+        return answer.addCallback(_with, cors)
+
+    def _cors(self, request: Request, origin: str) -> Headers:
+        segments = request.segments()
+        app = self._apps.by_id(segments[1]) if len(segments) > 1 else None
+        allowed = (app.origins if app is not None else ()) or self._server.origins
+        if "*" in allowed:
+            return (("Access-Control-Allow-Origin", "*"),)
+        if allowed_origin(origin, allowed):
+            return (("Access-Control-Allow-Origin", origin), ("Vary", "Origin"))
+        return ()
+
+    # ---- WebSockets -------------------------------------------------------------------------------------------
+
+    def _upgrade(self, request: Request) -> Response | Upgrade:
+        if request.method != "GET" or "upgrade" not in request.tokens("connection"):
+            return text(400, "Bad WebSocket handshake: GET and Connection: Upgrade are required")
+        if request.header("sec-websocket-version") != "13":
+            return text(426, "Bad WebSocket handshake: version 13 is spoken here", ("Sec-WebSocket-Version", "13"))
+        key = (request.header("sec-websocket-key") or "").strip()
+        try:
+            nonce = base64.b64decode(key, validate=True)
+        except (binascii.Error, ValueError):
+            nonce = b""
+        if len(nonce) != 16:
+            return text(400, "Bad WebSocket handshake: Sec-WebSocket-Key must be 16 bytes in base64")
+        return Upgrade(lambda transport, outbox: self._open(request, key, transport, outbox))
+
+    def _open(self, request: Request, key: str, transport: Any, outbox: Outbox) -> WebSocket:
+        board = self._board
+        socket = WebSocket(outbox, request.peer, self._largest_frame, board.wheel, board.clock)
+        outbox.write(switching_protocols(key.encode(), subprotocol(request)))
+        try:
+            admitted = self._admission.admit(request)
+        except ConnectionClosed as refused:
+            self._refuse(socket, refused)
+        else:
+            self._let_in(socket, outbox, admitted)
+        hand_over(transport, socket)
+        return socket
+
+    def _let_in(self, socket: WebSocket, outbox: Outbox, admitted: Admitted) -> None:
+        connection = Connection(admitted.app, new_socket_id(), admitted.protocol, self._codec, socket, self._board)
+        socket.client = connection
+        outbox.overflowed = connection.overflowed
+        connection.opened()
+
+    def _refuse(self, socket: WebSocket, refused: ConnectionClosed) -> None:
+        self._board.counters.refusals[str(refused.code)] += 1
+        socket.client = Turned()
+        socket.write(self._codec.encode(Failure(refused.code, refused.reason)))
+        socket.close(refused.code, refused.reason)
+
+
+def _with(response: Response, headers: Headers) -> Response:
+    return Response(response.status, response.body, response.content_type, response.headers + headers)
+
+
+def _preflight(origin: str, request: Request) -> Headers:
+    asked = request.header("access-control-request-headers")
+    headers = (
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+        ("Access-Control-Max-Age", "600"),
+    )
+    return (*headers, ("Access-Control-Allow-Headers", asked)) if asked else headers
+
+
+def _file(name: str) -> Response:
+    return Response(200, files("broadcaster.web").joinpath("pages", name).read_bytes(), HTML)

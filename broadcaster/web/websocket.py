@@ -1,0 +1,193 @@
+"""WebSocket links: Autobahn reads the frames, our outbox sends them.
+
+The opening handshake is the front door's, so a link starts open: Autobahn's state for that is class attributes, and
+an instance holds only what differs. That is what lets five thousand connections a second in, and is the same entry
+that a link taken over from another process needs. Autobahn claims ``log`` and ``factory`` for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.protocol import TrafficStats
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from broadcaster.interfaces import ITransport
+from broadcaster.protocols.frames import PING, PONG, close_frame, frame
+from broadcaster.web.outbox import Outbox
+from broadcaster.wheel import Wheel
+
+CLOSE_SECONDS = 5.0
+"""How long a peer may take to answer a close frame before the link is cut."""
+
+
+class Client(Protocol):
+    """What a link reports to: a connection, or whoever refuses one."""
+
+    def receive(self, frame: bytes | str) -> None:
+        """One text message."""
+
+    def refuse(self, reason: str) -> None:
+        """A message that cannot be one."""
+
+    def heard(self) -> None:
+        """Anything at all came in."""
+
+    def gone(self) -> None:
+        """The link is down; called once."""
+
+
+class Quiet:
+    """Stands in for Autobahn's log: what a stranger sends is counted, not written down line by line."""
+
+    def debug(self, *args: object, **kwargs: object) -> None:
+        """Nothing."""
+
+    info = warn = error = debug
+
+
+class ServerSide:
+    """All that Autobahn asks of ``factory`` once a link is open."""
+
+    isServer = True
+
+
+@implementer(ITransport)
+class WebSocket(WebSocketServerProtocol):
+    """One open link. `largest` bounds a message in bytes, fragments together; 0 is no bound."""
+
+    CONFIG_ATTRS: list[str] = []
+
+    # What Autobahn's own connectionMade would set on every instance, for a link that is open and uncompressed.
+    log = Quiet()
+    factory = ServerSide()
+    trafficStats = TrafficStats()
+    state = WebSocketServerProtocol.STATE_OPEN
+    websocket_version = 13
+    data = b""
+    current_frame = None
+    inside_message = False
+    failByDrop = False
+    failedByMe = closedByMe = droppedByMe = wasClean = False
+    logOctets = logFrames = trackTimings = False
+    trackedTimings = None
+    echoCloseCodeReason = True
+    requireMaskedClientFrames = True
+    maskServerFrames = False
+    applyMask = True
+    utf8validateIncoming = False
+    maxFramePayloadSize = maxMessagePayloadSize = 0
+    closeHandshakeTimeout = 0
+    closeHandshakeTimeoutCall = None
+    autoPingPending = autoPingTimeoutCall = None
+    _perMessageCompress = None
+
+    _log = Logger()
+
+    def __init__(self, outbox: Outbox, peer: str, largest: int, wheel: Wheel, clock: Callable[[], float]) -> None:
+        self.peer = peer
+        self.spoke: int | None = None
+        self.client: Client | None = None
+        self.write = outbox.write
+        self._outbox = outbox
+        self._wheel = wheel
+        self._clock = clock
+        if largest:
+            self.maxMessagePayloadSize = largest
+
+    # ---- ITransport -------------------------------------------------------------------------------------------
+
+    def ping(self) -> None:
+        """See `ITransport`."""
+        self.write(frame(PING, b""))
+
+    def close(self, code: int, reason: str) -> None:
+        """See `ITransport`: a close frame, then five seconds for its answer."""
+        if self.state == self.STATE_OPEN:
+            self.write(close_frame(code, reason))
+            self.state = self.STATE_CLOSING
+            self.closedByMe = True
+            self._wheel.set(self, self._clock() + CLOSE_SECONDS)
+
+    def abort(self) -> None:
+        """See `ITransport`."""
+        self.transport.abortConnection()
+
+    def due(self, now: float) -> float | None:
+        """See `Timed`: the peer has not answered our close in time, or does not take what it asked for."""
+        self.abort()
+        return None
+
+    # ---- Twisted ----------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """The link is open already."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Let Autobahn take frames out of it."""
+        client = self.client
+        if client is None or self.state == self.STATE_CLOSED:
+            return
+        client.heard()
+        self.data = self.data + data if self.data else data
+        try:
+            self.consumeData()
+        except Exception:
+            self._log.failure("reading frames of {peer} failed", peer=self.peer, log_level=LogLevel.error)
+            self.close(4200, "Internal error")
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """The link is down."""
+        self.state = self.STATE_CLOSED
+        self._wheel.clear(self)
+        self._outbox.stopProducing()
+        client, self.client = self.client, None
+        if client is not None:
+            client.gone()
+
+    # ---- Autobahn ---------------------------------------------------------------------------------------------
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """What Autobahn itself sends (close frames) goes the way of everything else, so that nothing overtakes."""
+        self.write(data)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """The closing handshake is done: let what is queued out, then the link go."""
+        if self.state != self.STATE_CLOSED:
+            self.state = self.STATE_CLOSED
+            self._wheel.set(self, self._clock() + CLOSE_SECONDS)
+            self._outbox.close()
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Autobahn closes by itself on a peer's fault; such a link gets five seconds too."""
+        if self.state == self.STATE_OPEN and not isReply:
+            self._wheel.set(self, self._clock() + CLOSE_SECONDS)
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def onMessageEnd(self) -> None:
+        """A whole message; UTF-8 is judged here, once, by the decoder that is needed anyhow."""
+        pieces: list[bytes] = self.message_data
+        self.message_data = None
+        client = self.client
+        if self.failedByMe or self.state != self.STATE_OPEN or client is None:
+            return
+        if self.message_is_binary:
+            client.refuse("Binary frames are not supported")
+            return
+        try:
+            text = (pieces[0] if len(pieces) == 1 else b"".join(pieces)).decode()
+        except UnicodeDecodeError as error:
+            self._invalid_payload(f"invalid UTF-8: {error.reason}")
+            return
+        client.receive(text)
+
+    def _onPing(self, payload: Any) -> None:
+        if self.state == self.STATE_OPEN:
+            self.write(frame(PONG, payload))
+
+    def _onPong(self, payload: Any) -> None:
+        """Heard already."""
