@@ -1,0 +1,122 @@
+"""Decides from a signature alone who may hear a channel: Pusher's way, where the application has signed before."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import msgspec
+from msgspec import Raw, Struct
+from twisted.internet.defer import Deferred, execute
+from zope.interface import implementer
+
+from broadcaster.auth.signature import channel_text, matches
+from broadcaster.errors import CommandRejected, SubscriptionRejected
+from broadcaster.interfaces import IAuthorizer
+from broadcaster.messages import Member, Subscribe
+from broadcaster.names import Kind, is_channel_name, kind_of
+from broadcaster.settings import App, Limits
+
+
+@implementer(IAuthorizer)
+class SignatureAuthorizer:
+    """`authorize` by the ``limits`` of this server; its Deferreds have fired already."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def authorize(self, app: App, socket_id: str, subscribe: Subscribe) -> Deferred[Member | None]:
+        """See `IAuthorizer`; a channel without a name fails with a plain `CommandRejected`."""
+        return execute(authorize, app, socket_id, subscribe, self._limits)
+
+
+def authorize(app: App, socket_id: str, subscribe: Subscribe, limits: Limits) -> Member | None:
+    """The member whom ``subscribe`` puts on a presence channel, None on any other channel.
+
+    Raises `SubscriptionRejected` for the first of its faults, in the order and the words of Pusher.
+    """
+    channel = subscribe.channel
+    _check_name(channel, limits)
+    kind = kind_of(channel)
+    if kind & Kind.USER:
+        _unauthorized(channel, f"Not allowed to subscribe to {channel}")
+    if not kind & Kind.AUTH:
+        return None
+    # Every server SDK takes empty channel_data for none and leaves it out of what it signs.
+    channel_data = subscribe.channel_data or None
+    _check_auth(app, socket_id, channel, subscribe.auth, channel_data)
+    if not kind & Kind.PRESENCE:
+        return None
+    if channel_data is None:
+        _unauthorized(channel, "presence channels need channel_data or a signed-in user")
+    member = _member(channel, channel_data)
+    if limits.user_id_length and len(member.user_id) > limits.user_id_length:
+        _too_large(channel, limits, "user_id_length")
+    if limits.member_bytes and len(channel_data.encode()) > limits.member_bytes:
+        _too_large(channel, limits, "member_bytes")
+    return member
+
+
+def _check_name(channel: str, limits: Limits) -> None:
+    if not channel:
+        # There is no channel to tell it to.
+        raise CommandRejected(None, "Invalid channel name: ")
+    if not is_channel_name(channel):
+        raise SubscriptionRejected(channel, "InvalidChannel", 400, f"Invalid channel name: {channel}")
+    length = limits.channel_name_length
+    if length and len(channel) > length:
+        reason = f"Channel name exceeds {length} characters (limits.channel_name_length = {length})"
+        raise SubscriptionRejected(channel, "LimitReached", 400, reason)
+
+
+def _check_auth(app: App, socket_id: str, channel: str, auth: str | None, channel_data: str | None) -> None:
+    if not auth:
+        _unauthorized(channel, f"Auth info required to subscribe to {channel}")
+    key, colon, signature = auth.partition(":")
+    if not colon:
+        _unauthorized(channel, "Invalid format: auth must have the format key:signature")
+    if key != app.key:
+        _unauthorized(channel, f"Invalid key in subscription auth data: '{key}'")
+    text = channel_text(socket_id, channel, channel_data)
+    if not matches(app.secrets, text, signature):
+        reason = f"Invalid signature: Expected HMAC SHA256 hex digest of {text}, but got {signature}"
+        _unauthorized(channel, reason)
+
+
+class _ChannelData(Struct):
+    user_id: Raw = Raw()
+    user_info: Raw = Raw(b"{}")
+
+
+_channel_data = msgspec.json.Decoder(_ChannelData).decode
+_string = msgspec.json.Decoder(str).decode
+
+
+def _member(channel: str, channel_data: str) -> Member:
+    try:
+        fields = _channel_data(channel_data)
+        user_id = _user_id(bytes(fields.user_id))
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        _invalid(channel, "it must be a JSON object")
+    if not user_id:
+        _invalid(channel, "user_id must be a non-empty string or a number")
+    return Member(user_id, bytes(fields.user_info))
+
+
+def _user_id(raw: bytes) -> str:
+    # A number is kept as it was written, so that 10 and "10" are one member, whatever its size.
+    if raw[:1] == b'"':
+        return _string(raw)
+    return raw.decode() if raw[:1] in b"-0123456789" else ""
+
+
+def _unauthorized(channel: str, reason: str) -> NoReturn:
+    raise SubscriptionRejected(channel, "AuthError", 401, reason)
+
+
+def _invalid(channel: str, why: str) -> NoReturn:
+    raise SubscriptionRejected(channel, "InvalidData", 400, f"Invalid channel_data: {why}")
+
+
+def _too_large(channel: str, limits: Limits, name: str) -> NoReturn:
+    reason = f"limits.{name} exceeded (limits.{name} = {getattr(limits, name)})"
+    raise SubscriptionRejected(channel, "LimitReached", 413, reason)
