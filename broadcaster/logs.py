@@ -53,7 +53,12 @@ def _as_json(event: LogEvent) -> str | None:
     failure = event.get("log_failure")
     if not text and failure is None:
         return None
-    line = {"time": formatTime(event["log_time"]), "level": _level(event), "system": _system(event), "message": text}
+    line: dict[str, object] = {
+        "time": formatTime(event["log_time"]),
+        "level": _level(event),
+        "system": _system(event),
+        "message": text,
+    }
     if failure is not None:
         line["failure"] = failure.getTraceback()
     for key, value in event.items():

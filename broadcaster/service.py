@@ -159,7 +159,7 @@ class BroadcasterService(Service):
 
     def startService(self) -> None:
         """See `Service`."""
-        super().startService()
+        Service.startService(self)
         _raise_file_limit()
         self._turning.start(1.0, now=False)
         name = self.settings.driver.name
@@ -187,7 +187,7 @@ class BroadcasterService(Service):
 
     def stopService(self) -> Deferred[Any]:
         """See `Service`."""
-        super().stopService()
+        Service.stopService(self)
         if self._turning.running:
             self._turning.stop()
         stopped = self.unbind()

@@ -29,7 +29,7 @@ class Options(usage.Options):
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        usage.Options.__init__(self)
         self["listen"] = []
 
     def opt_listen(self, endpoint: str) -> None:
@@ -43,14 +43,14 @@ class Logged(MultiService):
     """The server under twistd, which asks the application for an observer before it makes one of its own."""
 
     def __init__(self, wanted: ILogObserver | None) -> None:
-        super().__init__()
+        MultiService.__init__(self)
         self._wanted = wanted
 
     def setServiceParent(self, parent: Any) -> None:
         """See `IService`."""
         if self._wanted is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._wanted)
-        super().setServiceParent(parent)
+        MultiService.setServiceParent(self, parent)
 
 
 def makeService(options: Options) -> IService:
@@ -67,6 +67,6 @@ def makeService(options: Options) -> IService:
         sys.stderr.write(f"broadcaster: {error}\n")
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
     root = Logged(observer(settings.log, options.parent or {}))
-    service.setServiceParent(root)
-    reactor.callWhenRunning(obey, reactor, service.drain)  # type: ignore[attr-defined]
+    IService(service).setServiceParent(root)
+    reactor.callWhenRunning(obey, reactor, service.drain)
     return root

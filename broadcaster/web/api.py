@@ -97,9 +97,9 @@ class Api:
     def _events(self, app: App, request: Request, parameters: Parameters) -> Answer:
         publish = read_publish(request.body, self._limits)
         taken = self._publisher.publish(app.id, publish.event)
-        if taken.called and not publish.wanted and taken.result is None:
-            if not self._hub.congested(app.id, publish.event.channels):
-                return NOTHING
+        at_once = taken.called and taken.result is None and not publish.wanted
+        if at_once and not self._hub.congested(app.id, publish.event.channels):
+            return NOTHING
         return Deferred.fromCoroutine(self._published(app, publish, taken))
 
     async def _published(self, app: App, publish: Publish, taken: Deferred[None]) -> Response:

@@ -60,7 +60,7 @@ class ServerSide:
 class WebSocket(WebSocketServerProtocol):
     """One open link. `largest` bounds a message in bytes, fragments together; 0 is no bound."""
 
-    CONFIG_ATTRS: list[str] = []
+    CONFIG_ATTRS: tuple[str, ...] = ()
 
     # What Autobahn's own connectionMade would set on every instance, for a link that is open and uncompressed.
     log = Quiet()
@@ -71,6 +71,7 @@ class WebSocket(WebSocketServerProtocol):
     data = b""
     current_frame = None
     inside_message = False
+    message_data: list[bytes]
     failByDrop = False
     failedByMe = closedByMe = droppedByMe = wasClean = False
     logOctets = logFrames = trackTimings = False
@@ -170,8 +171,7 @@ class WebSocket(WebSocketServerProtocol):
 
     def onMessageEnd(self) -> None:
         """A whole message; UTF-8 is judged here, once, by the decoder that is needed anyhow."""
-        pieces: list[bytes] = self.message_data
-        self.message_data = None
+        pieces, self.message_data = self.message_data, []
         client = self.client
         if self.failedByMe or self.state != self.STATE_OPEN or client is None:
             return
