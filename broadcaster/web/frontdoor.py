@@ -211,7 +211,7 @@ class FrontDoor(Protocol):
         if self._refused:
             return
         self._deadline = self._doors.clock() + IDLE_SECONDS
-        url = self._url.decode("latin-1")
+        url = self._url.decode(errors="replace")
         if not url.startswith("/"):
             # The absolute form (RFC 9112 §3.2.2); `OPTIONS *` and CONNECT targets lead nowhere here.
             url = "/" + url.partition("://")[2].partition("/")[2]
