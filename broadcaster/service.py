@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import resource
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
@@ -30,6 +28,7 @@ from broadcaster.interfaces import IDriver, IMembership
 from broadcaster.membership import LocalMembership
 from broadcaster.metrics import CONTENT_TYPE, Metrics
 from broadcaster.plugins import driver_maker
+from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.settings import Settings
 from broadcaster.web.admission import Admission
@@ -66,7 +65,7 @@ def build(
     publisher = Publisher(driver, settings.driver.name, counters)
     wheel = Wheel(clock())
     limits = settings.limits
-    admission = Admission(apps, hub, settings.server, settings.server.max_connections or _file_limit() - SPARE_FILES)
+    admission = Admission(apps, hub, settings.server, settings.server.max_connections or file_limit() - SPARE_FILES)
     board = Switchboard(hub, publisher, membership, SignatureAuthorizer(limits), limits, counters, wheel, clock)
     service = BroadcasterService(reactor, settings, hub, driver, admission, wheel, clock)
     metrics = Metrics(apps, hub, counters, lambda: not service.unready())
@@ -160,15 +159,12 @@ class BroadcasterService(Service):
     def startService(self) -> None:
         """See `Service`."""
         Service.startService(self)
-        _raise_file_limit()
         self._turning.start(1.0, now=False)
         name = self.settings.driver.name
         started: Deferred[None] = maybeDeferred(self._driver.start, self.hub)
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
         listening = ", ".join(self.settings.server.listen)
         self._log.info("{source}: driver {driver}, listening on {listening}", **self._told(listening))
-        gc.collect()
-        gc.freeze()
 
     def _told(self, listening: str) -> dict[str, str]:
         return {"source": self.settings.source, "driver": self.settings.driver.name, "listening": listening}
@@ -204,12 +200,3 @@ def _scrape(metrics: Metrics) -> Response:
 
 def _only_metrics(metrics: Metrics, request: Request) -> Answer:
     return _scrape(metrics) if request.path == "/metrics" else text(404, "Not found: only /metrics is here")
-
-
-def _file_limit() -> int:
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-
-
-def _raise_file_limit() -> None:
-    hard = _file_limit()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

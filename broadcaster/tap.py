@@ -15,8 +15,8 @@ from twisted.python.components import Componentized
 from broadcaster.config import load
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.logs import observer
+from broadcaster.process import obey, settle
 from broadcaster.service import build
-from broadcaster.signals import obey
 
 
 class Options(usage.Options):
@@ -68,5 +68,6 @@ def makeService(options: Options) -> IService:
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
     root = Logged(observer(settings.log, options.parent or {}))
     IService(service).setServiceParent(root)
+    reactor.callWhenRunning(settle)
     reactor.callWhenRunning(obey, reactor, service.drain)
     return root

@@ -68,14 +68,7 @@ class InProcess:
         self.doors = self.service._listeners[0][2]
         self.service._reactor = self.reactor
         self.links: list[Link] = []
-        self.start()
-
-    def start(self) -> None:
-        from unittest import mock
-
-        # The process of the tests keeps its own limits and its own garbage collection.
-        with mock.patch("broadcaster.service._raise_file_limit"), mock.patch("broadcaster.service.gc"):
-            self.service.startService()
+        self.service.startService()
 
     def stop(self) -> None:
         for link in self.links:
