@@ -1,0 +1,70 @@
+# make run    the server on its embedded default, in the foreground
+# make test   what the tests need, then all of them          make test ARGS="-m 'not real'": the fast ones
+# make check  lint, format, types, import rules              make bench: what the README's figures come from
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
+NODE_MODULES := tests/node/node_modules/.package-lock.json
+# Directories are listed too: a file that goes changes only its directory.
+SOURCES := $(shell find broadcaster twisted -not -path '*__pycache__*' -not -name dropin.cache) \
+	$(wildcard setup.cfg pyproject.toml README.md)
+
+# What the tests need of the system, as program=package; python:X is Python's module X.
+SYSTEM_PACKAGES := python:ensurepip=python3-venv node=nodejs npm=npm
+
+.NOTPARALLEL:
+.PHONY: run test test-deps test-deps-if-allowed check bench clean
+
+run: .venv/installed
+	@exec $(BIN)/twistd -n --pidfile= broadcaster $(ARGS)
+
+test: test-deps-if-allowed .venv/test $(NODE_MODULES)
+	@$(BIN)/pytest $(ARGS)
+
+check: .venv/check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/test
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean:
+	rm -rf .venv build *.egg-info tests/node/node_modules
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+test-deps:
+	@.ci/system_packages $(SYSTEM_PACKAGES)
+
+# Nobody's machine is changed unasked; what is missing then is listed as skipped.
+test-deps-if-allowed:
+	@if [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; then .ci/system_packages $(SYSTEM_PACKAGES); fi
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "broadcaster needs Python 3.11 or later, $(PYTHON) is not: make PYTHON=python3.12 names another" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+# A wheel, since an editable installation hides the twistd plugin; without build/, where setuptools keeps deleted files.
+.venv/installed: .venv/made $(SOURCES)
+	@rm -rf build .venv/wheel
+	@touch $@.begun
+	$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir .venv/wheel .
+	$(PIP_INSTALL) --force-reinstall --no-deps .venv/wheel/*.whl
+	$(PIP_INSTALL) .venv/wheel/*.whl
+	@mv $@.begun $@
+
+.venv/test .venv/check: setup.cfg | .venv/installed
+	$(PIP_INSTALL) "$$(echo .venv/wheel/*.whl)[$(@F)]"
+	@touch $@
+
+# Without npm the tests that need it say so themselves.
+$(NODE_MODULES): tests/node/package.json tests/node/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/node && npm ci --no-audit --no-fund; fi

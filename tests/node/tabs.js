@@ -1,0 +1,81 @@
+// Browser tabs with a stock pusher-js in each: `node tabs.js <pusher-js-8|pusher-js-7|pusher-js-4> <port>`.
+// Takes commands as JSON lines on standard input and tells what each tab sees as JSON lines on standard output.
+// The application's auth endpoint is played in here, by Pusher's own server SDK.
+
+const readline = require("readline")
+const Application = require("pusher")
+
+const [library, port] = process.argv.slice(2)
+const Pusher = require(library)
+const tabs = new Map()
+
+const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n")
+
+const authorise = (key, secret, presence) => (channel, socketId) => {
+  const application = new Application({ appId: "unused", key, secret, host: "127.0.0.1" })
+  return application.authorizeChannel(socketId, channel, channel.startsWith("presence-") ? presence : undefined)
+}
+
+// pusher-js 4 knows only `authorizer`; 7.1 and later are given what their documentation asks for.
+const asked = (sign) =>
+  library === "pusher-js-4"
+    ? { authorizer: (channel) => ({ authorize: (socketId, answer) => answer(false, sign(channel.name, socketId)) }) }
+    : {
+        channelAuthorization: {
+          customHandler: ({ channelName, socketId }, answer) => answer(null, sign(channelName, socketId)),
+        },
+      }
+
+// Presence members arrive as an object with methods; what a page reads of it goes over the pipe.
+const plain = (data) =>
+  data && data.members && data.me !== undefined ? { count: data.count, members: data.members, me: data.me } : data
+
+const commands = {
+  open({ tab, key, secret, presence }) {
+    const pusher = new Pusher(key, {
+      cluster: "none",
+      wsHost: "127.0.0.1",
+      wsPort: Number(port),
+      forceTLS: false,
+      enabledTransports: ["ws"],
+      disableStats: true,
+      ...asked(authorise(key, secret, presence)),
+    })
+    pusher.connection.bind("state_change", ({ current }) => {
+      tell({ tab, kind: "state", state: current, socket_id: pusher.connection.socket_id })
+    })
+    // Some generations wrap what the server said once more.
+    pusher.connection.bind("error", (error) => tell({ tab, kind: "error", error: (error.error || error).data }))
+    tabs.set(tab, pusher)
+  },
+
+  subscribe({ tab, channel, listen = [] }) {
+    const subscription = tabs.get(tab).subscribe(channel)
+    const heard = (event) => (data, metadata) => {
+      tell({ tab, kind: "event", channel, event, data: plain(data), user_id: metadata && metadata.user_id })
+    }
+    const internal = ["subscription_succeeded", "subscription_error", "member_added", "member_removed"]
+    for (const event of [...internal.map((name) => `pusher:${name}`), ...listen]) subscription.bind(event, heard(event))
+  },
+
+  unsubscribe({ tab, channel }) {
+    tabs.get(tab).unsubscribe(channel)
+  },
+
+  trigger({ tab, channel, event, data }) {
+    tell({ tab, kind: "triggered", sent: tabs.get(tab).channel(channel).trigger(event, data) })
+  },
+
+  close({ tab }) {
+    tabs.get(tab).disconnect()
+    tabs.delete(tab)
+  },
+}
+
+readline
+  .createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const { do: command, ...rest } = JSON.parse(line)
+    commands[command](rest)
+  })
+  .on("close", () => process.exit(0))
