@@ -12,8 +12,11 @@ NODE_MODULES := tests/node/node_modules/.package-lock.json
 SOURCES := $(shell find broadcaster twisted -not -path '*__pycache__*' -not -name dropin.cache) \
 	$(wildcard setup.cfg pyproject.toml README.md)
 
-# What the tests need of the system, as program=package; python:X is Python's module X.
-SYSTEM_PACKAGES := python:ensurepip=python3-venv node=nodejs npm=npm
+# What we need of the system, as program=package; python:X is Python's module X. Nobody's machine is changed unasked:
+# only root and CI get packages installed by the way, and what is missing then is named.
+VENV_PACKAGE := python:ensurepip=python3-venv
+TEST_PACKAGES := $(VENV_PACKAGE) node=nodejs npm=npm
+MAY_INSTALL := [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]
 
 .NOTPARALLEL:
 .PHONY: run test test-deps test-deps-if-allowed check bench clean
@@ -38,15 +41,15 @@ clean:
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 test-deps:
-	@.ci/system_packages $(SYSTEM_PACKAGES)
+	@.ci/system_packages $(TEST_PACKAGES)
 
-# Nobody's machine is changed unasked; what is missing then is listed as skipped.
 test-deps-if-allowed:
-	@if [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; then .ci/system_packages $(SYSTEM_PACKAGES); fi
+	@if $(MAY_INSTALL); then .ci/system_packages $(TEST_PACKAGES); fi
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "broadcaster needs Python 3.11 or later, $(PYTHON) is not: make PYTHON=python3.12 names another" >&2; exit 1; }
+	@if $(MAY_INSTALL); then .ci/system_packages $(VENV_PACKAGE); fi
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv .venv

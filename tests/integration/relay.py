@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
+from contextlib import suppress
 from typing import Self
 
 from tests.processes import PATIENCE
@@ -50,14 +50,12 @@ class Relay:
 
 
 def _pass_on(source: socket.socket, destination: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         while received := source.recv(65536):
             destination.sendall(received)
-    except OSError:
-        pass
     _shut_down(destination, socket.SHUT_WR)
 
 
 def _shut_down(end: socket.socket, how: int) -> None:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         end.shutdown(how)
