@@ -6,7 +6,6 @@ It sees neither JSON nor sockets: a codec is below it on one side, a transport o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,18 +13,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as Fault
 from zope.interface import implementer
 
-from broadcaster.counters import Counters
-from broadcaster.errors import (
-    CommandRejected,
-    ConnectionClosed,
-    DriverError,
-    MembersFull,
-    SubscriptionRejected,
-)
-from broadcaster.hub import Hub
-from broadcaster.interfaces import IAuthorizer, ICodec, IMembership, ISubscriber, ITransport
-from broadcaster.limits import TokenBucket, data_too_large, event_name_too_long, named
+from broadcaster.auth.signin import REFUSED as SIGNIN_REFUSED
+from broadcaster.auth.signin import read_user, watchlist_exceeded
+from broadcaster.client_events import REFUSED, why_not
+from broadcaster.errors import CommandRejected, ConnectionClosed, DriverError, MembersFull, SubscriptionRejected
+from broadcaster.interfaces import ICodec, ISubscriber, ITransport
+from broadcaster.limits import TokenBucket, named
 from broadcaster.messages import (
+    CacheMiss,
     ClientEvent,
     Envelope,
     Established,
@@ -35,36 +30,23 @@ from broadcaster.messages import (
     Message,
     Ping,
     Pong,
+    Published,
+    SignedIn,
+    Signin,
     Subscribe,
     Subscribed,
     SubscriptionFailed,
     Unsubscribe,
+    User,
 )
-from broadcaster.names import Kind, kind_of
+from broadcaster.names import USER_CHANNEL, Kind, kind_of
 from broadcaster.protocols.heartbeat import Action, Heartbeat
-from broadcaster.publisher import Publisher
-from broadcaster.settings import App, Limits
-from broadcaster.wheel import Wheel
+from broadcaster.settings import App
+from broadcaster.switchboard import Switchboard
 
 FAULTS = 100
 FAULTS_SECONDS = 10
 """More error frames than this in this time, and the connection is closed: it does not listen anyhow."""
-
-REFUSED_CLIENT_EVENT = 4301
-
-
-@dataclass(frozen=True, slots=True)
-class Switchboard:
-    """What all connections of a process share; ``clock`` gives monotonic seconds."""
-
-    hub: Hub
-    publisher: Publisher
-    membership: IMembership
-    authorizer: IAuthorizer
-    limits: Limits
-    counters: Counters
-    wheel: Wheel
-    clock: Callable[[], float]
 
 
 @implementer(ISubscriber)
@@ -83,6 +65,8 @@ class Connection:
         "_protocol",
         "_subscriptions",
         "_transport",
+        "_unauthorized_until",
+        "_user",
         "app",
         "socket_id",
         "spoke",
@@ -106,14 +90,20 @@ class Connection:
         self._faults = 0
         self._fault_window = 0.0
         self._closing = False
-        self._heartbeat = Heartbeat(board.clock(), app.activity_timeout)
+        self._user: User | None = None
+        now = board.clock()
+        self._unauthorized_until = now + board.limits.authorization_seconds if app.authorized_connections else None
+        self._heartbeat = Heartbeat(now, app.activity_timeout)
 
     # ---- life -------------------------------------------------------------------------------------------------
 
     def opened(self) -> None:
         """Greet; the greeting must be the first frame (pusher-js takes anything else for a broken handshake)."""
         self._board.hub.attach(self.app.id, self)
-        self._board.wheel.set(self, self._heartbeat.deadline)
+        deadline = self._heartbeat.deadline
+        if self._unauthorized_until is not None:
+            deadline = min(deadline, self._unauthorized_until)
+        self._board.wheel.set(self, deadline)
         self._tell(Established(self.socket_id, self.app.activity_timeout))
 
     def heard(self) -> None:
@@ -122,6 +112,11 @@ class Connection:
 
     def due(self, now: float) -> float | None:
         """See `Timed`."""
+        if self._unauthorized_until is not None and now >= self._unauthorized_until:
+            self._unauthorized_until = None
+            if self._user is None and not any(kind_of(name) & Kind.AUTH for name in self._subscriptions):
+                self.close(4009, "Connection not authorized within timeout")
+                return None
         action, following = self._heartbeat.check(now)
         if action is Action.PING:
             self._transport.ping()
@@ -130,7 +125,7 @@ class Connection:
         elif action is Action.HANG_UP:
             self.close(4201, "Pong reply not received")
             return None
-        return following
+        return following if self._unauthorized_until is None else min(following, self._unauthorized_until)
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with a code of 4000–4299; protocol 5 is told by an error frame first."""
@@ -156,6 +151,9 @@ class Connection:
             asking.cancel()
         for name in list(self._subscriptions):
             self._leave(name)
+        if self._user is not None:
+            board.users.unwatch(self.app.id, self._user.watchlist, self)
+            board.users.sign_out(self.app.id, self._user.id, self)
         board.hub.detach(self.app.id, self)
 
     # ---- server to client -------------------------------------------------------------------------------------
@@ -219,6 +217,10 @@ class Connection:
     def _subscribe(self, command: Subscribe) -> None:
         name = command.channel
         if name in self._subscriptions or (self._asking and name in self._asking):
+            if kind_of(name) & Kind.USER and name in self._subscriptions:
+                # Signing in has subscribed to it; clients ask again, and pusher-websocket-dotnet waits for the answer.
+                self._tell(Subscribed(name))
+                return
             raise CommandRejected(None, f"Existing subscription to channel {name}")
         limits = self._board.limits
         held = len(self._subscriptions) + len(self._asking or ())
@@ -234,7 +236,7 @@ class Connection:
     async def _admit(self, command: Subscribe) -> None:
         # The order is a promise: allowed, then joined, then subscribed, then told, so that nothing falls between.
         board, app_id, name = self._board, self.app.id, command.channel
-        member = await board.authorizer.authorize(self.app, self.socket_id, command)
+        member = await board.authorizer.authorize(self.app, self.socket_id, command, self._user)
         members: tuple[Member, ...] | None = None
         if member is not None:
             try:
@@ -243,8 +245,11 @@ class Connection:
                 board.membership.leave(app_id, name, self.socket_id)
                 raise
         self._subscriptions[name] = member
-        board.hub.subscribe(app_id, name, self)
         self._tell(Subscribed(name, members))
+        if kind_of(name) & Kind.CACHE:
+            cached = board.cache.last(app_id, name, board.clock())
+            self._tell(Published(cached.name, name, cached.data) if cached is not None else CacheMiss(name))
+        board.hub.subscribe(app_id, name, self)
 
     def _answered(self, result: object, name: str) -> None:
         if self._asking is not None:
@@ -280,41 +285,44 @@ class Connection:
             self._board.membership.leave(self.app.id, name, self.socket_id)
 
     def _client_event(self, command: ClientEvent) -> None:
-        reason = self._why_not(command)
-        if reason is not None:
-            raise CommandRejected(REFUSED_CLIENT_EVENT, reason, command.channel)
-        assert command.channel is not None
-        member = self._subscriptions[command.channel]
-        self._board.counters.client_events += 1
-        event = Event(
-            command.name,
-            (command.channel,),
-            command.data,
-            exclude=self.socket_id,
-            user_id=member.user_id if member is not None else None,
-        )
-        self._board.publisher.publish(self.app.id, event).addErrback(self._unpublished, command.channel)
-
-    def _why_not(self, command: ClientEvent) -> str | None:
-        limits, channel = self._board.limits, command.channel
-        if not self.app.client_events:
-            return "To send client events, you must enable this feature in the Settings"
-        if channel is None:
-            return "Missing parameter: channel"
-        if not kind_of(channel) & Kind.AUTH:
-            return "Client event rejected - only supported on private and presence channels"
-        if channel not in self._subscriptions:
-            return f"Client event rejected - you are not subscribed to {channel}"
-        reason = event_name_too_long(command.name, limits) or data_too_large(len(command.data.encode()), limits)
-        if reason is not None:
-            return reason
+        board, channel = self._board, command.channel
         self._bucket = self._bucket or TokenBucket()
-        if not self._bucket.take(limits.client_events_per_second, self._board.clock()):
-            return named("Client event rejected due to rate limit", limits, "client_events_per_second")
-        return None
+        reason = why_not(command, self.app, self._subscriptions, self._bucket, board.limits, board.clock())
+        if reason is not None or channel is None:
+            raise CommandRejected(REFUSED, reason or "", channel)
+        board.counters.client_events += 1
+        member = self._subscriptions[channel]
+        user_id = member.user_id if member is not None else None
+        event = Event(command.name, (channel,), command.data, exclude=self.socket_id, user_id=user_id)
+        board.publisher.publish(self.app.id, event).addErrback(self._unpublished, channel)
+
+    def _signin(self, command: Signin) -> None:
+        board, app_id = self._board, self.app.id
+        user = read_user(self.app, self.socket_id, command, board.limits)
+        before = self._user
+        if before is not None and before.id != user.id:
+            raise CommandRejected(SIGNIN_REFUSED, "Already signed in as another user")
+        most = board.limits.watchlist
+        exceeded = bool(most) and len(user.watchlist) > most
+        watchlist = user.watchlist[: most or None] if self.app.watchlists else ()
+        self._user = User(user.id, user.info, watchlist)
+        if before is None:
+            board.users.sign_in(app_id, user.id, self)
+            self._subscriptions[USER_CHANNEL + user.id] = None
+            board.hub.subscribe(app_id, USER_CHANNEL + user.id, self)
+        else:
+            board.users.unwatch(app_id, before.watchlist, self)
+        self._tell(SignedIn(command.user_data))
+        if not self.app.watchlists:
+            return
+        if exceeded:
+            self._reject(watchlist_exceeded(board.limits))
+        standing = board.users.watch(app_id, watchlist, self)
+        if standing.online or standing.offline:
+            self._tell(standing)
 
     def _unpublished(self, fault: Fault, channel: str) -> None:
-        self._reject(CommandRejected(REFUSED_CLIENT_EVENT, "Client event rejected - try again later", channel))
+        self._reject(CommandRejected(REFUSED, "Client event rejected - try again later", channel))
 
     _PERFORM: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
         Ping: _ping,
@@ -322,4 +330,5 @@ class Connection:
         Subscribe: _subscribe,
         Unsubscribe: _unsubscribe,
         ClientEvent: _client_event,
+        Signin: _signin,
     }

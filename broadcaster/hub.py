@@ -7,10 +7,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from zope.interface import implementer
 
+from broadcaster.cache import Cache
 from broadcaster.channel import Channel
 from broadcaster.counters import Counters
 from broadcaster.interfaces import IEventSink, IHubObserver, ISubscriber
-from broadcaster.messages import Delivery, Event, MemberAdded, MemberRemoved, Published
+from broadcaster.messages import (
+    Delivery,
+    Event,
+    MemberAdded,
+    MemberRemoved,
+    Published,
+    SubscriptionCount,
+    Terminated,
+)
+from broadcaster.names import CACHE_PREFIXES
+from broadcaster.users import Users
+
+TERMINATED = 4009
 
 CONGESTED_MESSAGES = 32
 CONGESTED_BYTES = 65_536
@@ -25,13 +38,27 @@ class Hub:
     nothing is left, at the pace that suits the other work of the process.
     """
 
-    def __init__(self, wake: Callable[[], None], counters: Counters, observers: Iterable[IHubObserver] = ()) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        counters: Counters,
+        users: Users,
+        cache: Cache,
+        clock: Callable[[], float],
+    ) -> None:
         self._wake = wake
         self._counters = counters
-        self._observers = tuple(observers)
+        self._users = users
+        self._cache = cache
+        self._clock = clock
+        self._observers: tuple[IHubObserver, ...] = ()
         self._channels: dict[tuple[str, str], Channel] = {}
         self._connections: dict[str, dict[str, ISubscriber]] = {}
         self._due: deque[Channel] = deque()
+
+    def observe(self, observer: IHubObserver) -> None:
+        """Tell ``observer`` what happens from now on."""
+        self._observers += (observer,)
 
     # ---- connections ------------------------------------------------------------------------------------------
 
@@ -65,23 +92,20 @@ class Hub:
         if channel is None:
             channel = self._channels[app_id, name] = Channel(name, self._mark)
         channel.subscribe(subscriber)
-        if len(channel.subscribers) == 1:
-            for observer in self._observers:
-                observer.occupied(app_id, name)
+        for observer in self._observers:
+            observer.subscribed(app_id, name, len(channel.subscribers))
         return channel
 
-    def unsubscribe(self, app_id: str, name: str, subscriber: ISubscriber) -> bool:
-        """Let it hear the channel no more; whether it was the last one here."""
+    def unsubscribe(self, app_id: str, name: str, subscriber: ISubscriber) -> None:
+        """Let it hear the channel no more."""
         channel = self._channels.get((app_id, name))
         if channel is None or subscriber.socket_id not in channel.subscribers:
-            return False
+            return
         channel.unsubscribe(subscriber)
-        if channel.subscribers:
-            return False
-        del self._channels[app_id, name]
+        if not channel.subscribers:
+            del self._channels[app_id, name]
         for observer in self._observers:
-            observer.vacated(app_id, name)
-        return True
+            observer.unsubscribed(app_id, name, len(channel.subscribers))
 
     def subscribers(self, app_id: str, name: str) -> int:
         """How many connections hear the channel here."""
@@ -106,6 +130,8 @@ class Hub:
         """See `IEventSink`."""
         if isinstance(delivery, Event):
             for name in delivery.channels:
+                if name.startswith(CACHE_PREFIXES) and not delivery.name.startswith("client-"):
+                    self._cache.keep(app_id, name, delivery.name, delivery.data, self._clock())
                 channel = self._channels.get((app_id, name))
                 if channel is not None:
                     channel.broadcast(
@@ -113,10 +139,14 @@ class Hub:
                         len(delivery.data),
                         delivery.exclude,
                     )
+        elif isinstance(delivery, Terminated):
+            for connection in self._users.connections(app_id, delivery.user_id):
+                connection.close(TERMINATED, "Terminated by the application")
         else:
-            self._announce(app_id, delivery)
+            self.announce(app_id, delivery)
 
-    def _announce(self, app_id: str, change: MemberAdded | MemberRemoved) -> None:
+    def announce(self, app_id: str, change: MemberAdded | MemberRemoved | SubscriptionCount) -> None:
+        """Tell a channel about itself."""
         channel = self._channels.get((app_id, change.channel))
         if channel is not None:
             channel.broadcast(change)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from broadcaster.messages import Command, Delivery, Envelope, Event, Member, Message, Subscribe
+    from broadcaster.messages import Command, Delivery, Envelope, Member, Message, Publication, Subscribe, User
     from broadcaster.settings import App
 
 
@@ -43,11 +43,11 @@ class IDriver(Interface):
     def stop() -> Deferred[None]:
         """Let go of everything. No delivery follows, not even before this fires."""
 
-    def publish(app_id: str, event: Event) -> Deferred[None]:
-        """Take an event; fires when it has left this process's hands, fails with `DriverError`.
+    def publish(app_id: str, publication: Publication) -> Deferred[None]:
+        """Take an event, or the end of a user's connections; fires when it has left this process's hands.
 
-        An event published here comes back through ``IEventSink.deliver`` like everyone else's, at most once,
-        before or after the Deferred fires. Called for every channel of a publish at once.
+        Fails with `DriverError`. What is published here comes back through ``IEventSink.deliver`` like everyone
+        else's, at most once, before or after the Deferred fires. Called for every channel of a publish at once.
         """
 
 
@@ -139,15 +139,18 @@ class ITransport(Interface):
 class IAuthorizer(Interface):
     """Decides who may hear a channel. Called by connections before anything is subscribed."""
 
-    def authorize(app: App, socket_id: str, subscribe: Subscribe) -> Deferred[Member | None]:
-        """Fires with the member of a presence channel, or None; fails with `SubscriptionRejected`."""
+    def authorize(app: App, socket_id: str, subscribe: Subscribe, user: User | None) -> Deferred[Member | None]:
+        """Fires with the member of a presence channel, or None; fails with `SubscriptionRejected`.
+
+        ``user`` is who is signed in on the connection, if anybody.
+        """
 
 
 class IHubObserver(Interface):
     """Wants to know what happens on this process's channels. Called by the hub, synchronously; must not raise."""
 
-    def occupied(app_id: str, channel: str) -> None:
-        """The first connection subscribed."""
+    def subscribed(app_id: str, channel: str, subscribers: int) -> None:
+        """A connection subscribed; the channel has ``subscribers`` now, 1 if it was the first."""
 
-    def vacated(app_id: str, channel: str) -> None:
-        """The last one left."""
+    def unsubscribed(app_id: str, channel: str, subscribers: int) -> None:
+        """A connection left; 0 if it was the last."""

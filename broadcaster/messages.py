@@ -20,6 +20,14 @@ class Member(Struct, frozen=True):
     info: bytes = b"{}"
 
 
+class User(Struct, frozen=True):
+    """Who is signed in; ``info`` is JSON text, ``watchlist`` the users whose coming and going it hears."""
+
+    id: str
+    info: bytes = b"{}"
+    watchlist: tuple[str, ...] = ()
+
+
 # ---- published ------------------------------------------------------------------------------------------------
 
 
@@ -51,7 +59,16 @@ class MemberRemoved(Struct, frozen=True):
     user_id: str
 
 
-Delivery: TypeAlias = Event | MemberAdded | MemberRemoved
+class Terminated(Struct, frozen=True):
+    """The application ends all connections of a user."""
+
+    user_id: str
+
+
+Publication: TypeAlias = Event | Terminated
+"""What is handed to a driver."""
+
+Delivery: TypeAlias = Publication | MemberAdded | MemberRemoved
 """What a driver hands to the hub."""
 
 # ---- client to server -----------------------------------------------------------------------------------------
@@ -87,7 +104,14 @@ class ClientEvent(Struct, frozen=True):
     data: str
 
 
-Command: TypeAlias = Ping | Pong | Subscribe | Unsubscribe | ClientEvent
+class Signin(Struct, frozen=True):
+    """I am the user that ``user_data`` names, a text signed by the application."""
+
+    auth: str
+    user_data: str
+
+
+Command: TypeAlias = Ping | Pong | Subscribe | Unsubscribe | ClientEvent | Signin
 
 # ---- server to client -----------------------------------------------------------------------------------------
 
@@ -132,8 +156,46 @@ class Published(Struct, frozen=True):
     user_id: str | None = None
 
 
+class CacheMiss(Struct, frozen=True):
+    """A cache channel holds no event now."""
+
+    channel: str
+
+
+class SubscriptionCount(Struct, frozen=True):
+    """How many connections hear ``channel`` now."""
+
+    channel: str
+    count: int
+
+
+class SignedIn(Struct, frozen=True):
+    """The sign-in stands; ``user_data`` is the very text that was signed."""
+
+    user_data: str
+
+
+class WatchlistEvents(Struct, frozen=True):
+    """Who of the watched users is online and offline now."""
+
+    online: tuple[str, ...] = ()
+    offline: tuple[str, ...] = ()
+
+
 Message: TypeAlias = (
-    Ping | Pong | Established | Failure | Subscribed | SubscriptionFailed | Published | MemberAdded | MemberRemoved
+    Ping
+    | Pong
+    | Established
+    | Failure
+    | Subscribed
+    | SubscriptionFailed
+    | Published
+    | MemberAdded
+    | MemberRemoved
+    | CacheMiss
+    | SubscriptionCount
+    | SignedIn
+    | WatchlistEvents
 )
 
 

@@ -40,6 +40,8 @@ _KINDS = (
     (USER_CHANNEL, Kind.USER),
 )
 
+CACHE_PREFIXES = tuple(prefix for prefix, kind in _KINDS if kind & Kind.CACHE)
+
 
 def kind_of(channel: str) -> Kind:
     """The kind that ``channel``'s prefix names; case counts, and ``privateer`` is public."""

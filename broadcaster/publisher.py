@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from broadcaster.counters import Counters
 from broadcaster.errors import DriverError
 from broadcaster.interfaces import IDriver
-from broadcaster.messages import Event
+from broadcaster.messages import Publication
 
 
 class Publisher:
@@ -26,11 +26,11 @@ class Publisher:
         self._name = name
         self._counters = counters
 
-    def publish(self, app_id: str, event: Event) -> Deferred[None]:
+    def publish(self, app_id: str, publication: Publication) -> Deferred[None]:
         """Fires when the driver has taken the event; fails with `DriverError` and nothing else."""
         self._counters.events_published += 1
         try:
-            taken: Deferred[None] = self._driver.publish(app_id, event)
+            taken: Deferred[None] = self._driver.publish(app_id, publication)
             if not isinstance(taken, Deferred):
                 raise TypeError(f"publish() returned {type(taken).__name__}, not a Deferred")
         except Exception:

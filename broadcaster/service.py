@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 
 from broadcaster.apps import Apps
 from broadcaster.auth.subscription import SignatureAuthorizer
+from broadcaster.cache import Cache
 from broadcaster.config.listen import resolve
-from broadcaster.connection import Switchboard
 from broadcaster.counters import Counters
 from broadcaster.drain import Drain
 from broadcaster.errors import BroadcasterError, ConfigError
@@ -31,6 +31,9 @@ from broadcaster.plugins import driver_maker
 from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.settings import Settings
+from broadcaster.subscription_counts import SubscriptionCounts
+from broadcaster.switchboard import Switchboard
+from broadcaster.users import Users
 from broadcaster.web.admission import Admission
 from broadcaster.web.api import Api
 from broadcaster.web.forwarded import TrustedProxies
@@ -58,7 +61,9 @@ def build(
     apps = Apps(settings.apps, settings.source)
     counters = Counters()
     turns = Turns(reactor, settings.slow_client, counters)
-    hub = Hub(turns.wake, counters)
+    users = Users()
+    cache = Cache({app.id: app.cache_seconds for app in settings.apps})
+    hub = Hub(turns.wake, counters, users, cache, clock)
     turns.broadcast_with(hub.step)
     driver = driver_maker(settings.driver.name, settings.source).make(reactor, settings.driver.options)
     membership = driver if IMembership.providedBy(driver) else LocalMembership(hub)
@@ -66,10 +71,13 @@ def build(
     wheel = Wheel(clock())
     limits = settings.limits
     admission = Admission(apps, hub, settings.server, settings.server.max_connections or file_limit() - SPARE_FILES)
-    board = Switchboard(hub, publisher, membership, SignatureAuthorizer(limits), limits, counters, wheel, clock)
-    service = BroadcasterService(reactor, settings, hub, driver, admission, wheel, clock)
+    counted = {app.id for app in settings.apps if app.subscription_count}
+    hub.observe(SubscriptionCounts(counted, hub, wheel, clock))
+    authorizer = SignatureAuthorizer(limits)
+    board = Switchboard(hub, users, cache, publisher, membership, authorizer, limits, counters, wheel, clock)
+    service = BroadcasterService(reactor, settings, hub, driver, admission, partial(_tick, wheel, cache, clock))
     metrics = Metrics(apps, hub, counters, lambda: not service.unready())
-    api = Api(apps, hub, publisher, membership, limits, turns, now)
+    api = Api(apps, hub, publisher, membership, limits, turns, cache, clock, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
     site = Site(
         settings.server,
@@ -102,8 +110,7 @@ class BroadcasterService(Service):
         hub: Hub,
         driver: IDriver,
         admission: Admission,
-        wheel: Wheel,
-        clock: Callable[[], float],
+        tick: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.hub = hub
@@ -113,7 +120,7 @@ class BroadcasterService(Service):
         self._listeners: list[tuple[str, str, ServerFactory]] = []
         self._ports: list[Any] = []
         self._driver_fault: str | None = "the driver has not started"
-        self._turning = LoopingCall(lambda: wheel.turn(clock()))
+        self._turning = LoopingCall(tick)
         self._turning.clock = reactor
         self._drain = Drain(reactor, hub, settings.server.drain_seconds)
 
@@ -192,6 +199,11 @@ class BroadcasterService(Service):
     def _driver_stuck(self, failure: Failure) -> None:
         name = self.settings.driver.name
         self._log.error("driver {name} did not stop: {reason}", name=name, reason=failure.getErrorMessage())
+
+
+def _tick(wheel: Wheel, cache: Cache, clock: Callable[[], float]) -> None:
+    wheel.turn(clock())
+    cache.forget(clock())
 
 
 def _scrape(metrics: Metrics) -> Response:

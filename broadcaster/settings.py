@@ -18,6 +18,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ("*",)
     max_connections: int = 0
     drain_seconds: float = 30
+    compression: bool = False
 
 
 class Driver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +40,10 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_connections: int = 0
     origins: tuple[str, ...] = ()
     activity_timeout: int = 30
+    subscription_count: bool = False
+    watchlists: bool = False
+    authorized_connections: bool = False
+    cache_seconds: int = 1_800
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +59,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_id_length: int = 128
     client_events_per_second: int = 10
     subscriptions_per_connection: int = 0
+    watchlist: int = 100
+    authorization_seconds: int = 30
     frame_bytes: int | None = None
     body_bytes: int | None = None
     handshake_bytes: int = 16_384

@@ -68,6 +68,7 @@ class InProcess:
         self.doors = self.service._listeners[0][2]
         self.service._reactor = self.reactor
         self.links: list[Link] = []
+        self.clients: list[Client] = []
         self.service.startService()
 
     def stop(self) -> None:
@@ -176,10 +177,17 @@ class Answer:
 
 
 class Client:
-    """A WebSocket client: sends what it is told to, and reads the server's frames."""
+    """A WebSocket client: sends what it is told to, and reads the server's frames.
 
-    def __init__(self, server: InProcess, target: str, headers: dict[str, str] | None = None, **link: Any) -> None:
+    It insists on what holds for every frame of the server, whatever the test is about. ``early`` is sent in one packet
+    with the handshake.
+    """
+
+    def __init__(
+        self, server: InProcess, target: str, headers: dict[str, str] | None = None, early: bytes = b"", **link: Any
+    ) -> None:
         self.server = server
+        server.clients.append(self)
         self.link = server.link(**link)
         self.received = b""
         self.head = ""
@@ -197,7 +205,7 @@ class Client:
             **(headers or {}),
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        server.feed(self.link, f"GET {target} HTTP/1.1\r\n{head}\r\n".encode())
+        server.feed(self.link, f"GET {target} HTTP/1.1\r\n{head}\r\n".encode() + early)
 
     # ---- sending ----------------------------------------------------------------------------------------------
 
@@ -223,6 +231,10 @@ class Client:
             data["auth"] = f"{app.key}:{hmac.new(app.secrets[0].encode(), text.encode(), 'sha256').hexdigest()}"
         self.say("pusher:subscribe", data | more)
 
+    def leave(self, code: int = 1000) -> None:
+        """Close, or answer the server's close, as a well-behaved client does."""
+        self.raw(client_frame(0x8, code.to_bytes(2, "big")))
+
     def drop(self) -> None:
         """Vanish without a word."""
         self.server.drop(self.link)
@@ -247,8 +259,11 @@ class Client:
             self.head = head.decode("latin-1")
         events = []
         for opcode, payload in self._frames():
+            assert self.close_code is None, "nothing follows a close frame"
             if opcode == 0x1:
                 event = json.loads(payload)
+                assert isinstance(event["event"], str)
+                assert type(event["data"]) is (dict if event["event"] == "pusher:error" else str), event
                 events.append(event)
                 if event["event"] == "pusher:connection_established":
                     self.socket_id = json.loads(event["data"])["socket_id"]

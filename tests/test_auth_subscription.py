@@ -337,11 +337,11 @@ def test_its_deferreds_have_fired_already() -> None:
         deferred.addBoth(outcomes.append)
         return outcomes.pop()
 
-    assert outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("public"))) is None
-    assert outcome(authorizer.authorize(APP, SOCKET_ID, signed("presence-x", C_DATA))) == Member(
+    assert outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("public"), None)) is None
+    assert outcome(authorizer.authorize(APP, SOCKET_ID, signed("presence-x", C_DATA), None)) == Member(
         "10", b'{"name":"Mr. Channels"}'
     )
-    failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("x" * 11)))
+    failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("x" * 11), None))
     assert isinstance(getattr(failure, "value", None), SubscriptionRejected)
     failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("")))
     assert type(getattr(failure, "value", None)) is CommandRejected

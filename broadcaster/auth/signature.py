@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
+from broadcaster.settings import App
+
 
 def sign(secret: str, text: str | bytes) -> str:
     """The signature of ``text`` with ``secret``."""
@@ -22,6 +24,18 @@ def matches(secrets: Iterable[str], text: str | bytes, signature: str) -> bool:
         # compare_digest stands left of nothing that could skip it: every secret is tried.
         found |= hmac.compare_digest(sign(secret, message).encode(), given)
     return found
+
+
+def check(app: App, auth: str, text: str) -> str | None:
+    """Why ``auth``, ``<key>:<signature>``, does not stand for ``text``, in Pusher's words; None if it does."""
+    key, colon, signature = auth.partition(":")
+    if not colon:
+        return "Invalid format: auth must have the format key:signature"
+    if key != app.key:
+        return f"Invalid key in subscription auth data: '{key}'"
+    if not matches(app.secrets, text, signature):
+        return f"Invalid signature: Expected HMAC SHA256 hex digest of {text}, but got {signature}"
+    return None
 
 
 def channel_text(socket_id: str, channel: str, channel_data: str | None) -> str:

@@ -9,11 +9,11 @@ from msgspec import Raw, Struct
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
-from broadcaster.auth.signature import channel_text, matches
+from broadcaster.auth.signature import channel_text, check
 from broadcaster.errors import CommandRejected, SubscriptionRejected
 from broadcaster.interfaces import IAuthorizer
-from broadcaster.messages import Member, Subscribe
-from broadcaster.names import Kind, is_channel_name, kind_of
+from broadcaster.messages import Member, Subscribe, User
+from broadcaster.names import USER_CHANNEL, Kind, is_channel_name, kind_of
 from broadcaster.settings import App, Limits
 
 
@@ -24,13 +24,17 @@ class SignatureAuthorizer:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    def authorize(self, app: App, socket_id: str, subscribe: Subscribe) -> Deferred[Member | None]:
+    def authorize(self, app: App, socket_id: str, subscribe: Subscribe, user: User | None) -> Deferred[Member | None]:
         """See `IAuthorizer`; a channel without a name fails with a plain `CommandRejected`."""
-        return execute(authorize, app, socket_id, subscribe, self._limits)
+        return execute(authorize, app, socket_id, subscribe, self._limits, user)
 
 
-def authorize(app: App, socket_id: str, subscribe: Subscribe, limits: Limits) -> Member | None:
+def authorize(
+    app: App, socket_id: str, subscribe: Subscribe, limits: Limits, user: User | None = None
+) -> Member | None:
     """The member whom ``subscribe`` puts on a presence channel, None on any other channel.
+
+    ``user`` is who is signed in: its own channel is open to it, and it is a member where no other is named.
 
     Raises `SubscriptionRejected` for the first of its faults, in the order and the words of Pusher.
     """
@@ -38,6 +42,8 @@ def authorize(app: App, socket_id: str, subscribe: Subscribe, limits: Limits) ->
     _check_name(channel, limits)
     kind = kind_of(channel)
     if kind & Kind.USER:
+        if user is not None and channel == USER_CHANNEL + user.id:
+            return None
         _unauthorized(channel, f"Not allowed to subscribe to {channel}")
     if not kind & Kind.AUTH:
         return None
@@ -46,6 +52,8 @@ def authorize(app: App, socket_id: str, subscribe: Subscribe, limits: Limits) ->
     _check_auth(app, socket_id, channel, subscribe.auth, channel_data)
     if not kind & Kind.PRESENCE:
         return None
+    if channel_data is None and user is not None:
+        return Member(user.id, user.info)
     if channel_data is None:
         _unauthorized(channel, "presence channels need channel_data or a signed-in user")
     member = _member(channel, channel_data)
@@ -71,14 +79,8 @@ def _check_name(channel: str, limits: Limits) -> None:
 def _check_auth(app: App, socket_id: str, channel: str, auth: str | None, channel_data: str | None) -> None:
     if not auth:
         _unauthorized(channel, f"Auth info required to subscribe to {channel}")
-    key, colon, signature = auth.partition(":")
-    if not colon:
-        _unauthorized(channel, "Invalid format: auth must have the format key:signature")
-    if key != app.key:
-        _unauthorized(channel, f"Invalid key in subscription auth data: '{key}'")
-    text = channel_text(socket_id, channel, channel_data)
-    if not matches(app.secrets, text, signature):
-        reason = f"Invalid signature: Expected HMAC SHA256 hex digest of {text}, but got {signature}"
+    reason = check(app, auth, channel_text(socket_id, channel, channel_data))
+    if reason is not None:
         _unauthorized(channel, reason)
 
 

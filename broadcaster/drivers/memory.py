@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from broadcaster.errors import ConfigError, DriverError
 from broadcaster.interfaces import IDriver, IEventSink
-from broadcaster.messages import Event
+from broadcaster.messages import Publication
 
 
 @implementer(IDriver)
@@ -30,11 +30,11 @@ class MemoryDriver:
         self._sink = None
         return succeed(None)
 
-    def publish(self, app_id: str, event: Event) -> Deferred[None]:
+    def publish(self, app_id: str, publication: Publication) -> Deferred[None]:
         """See `IDriver`."""
         if self._sink is None:
             return fail(DriverError("the memory driver is not running"))
-        self._sink.deliver(app_id, event)
+        self._sink.deliver(app_id, publication)
         return succeed(None)
 
 

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from broadcaster.errors import CommandRejected, SubscriptionRejected
 from broadcaster.interfaces import ICodec
 from broadcaster.messages import (
+    CacheMiss,
     ClientEvent,
     Command,
     Established,
@@ -27,17 +28,24 @@ from broadcaster.messages import (
     Ping,
     Pong,
     Published,
+    SignedIn,
+    Signin,
     Subscribe,
     Subscribed,
+    SubscriptionCount,
     SubscriptionFailed,
     Unsubscribe,
+    WatchlistEvents,
 )
 from broadcaster.names import Kind, kind_of
 from broadcaster.protocols.frames import TEXT, frame
-from broadcaster.protocols.text import UNREADABLE, text_of
+from broadcaster.text import UNREADABLE, text_of
 
 SUBPROTOCOL = re.compile(r"pusher-channels-protocol-([567])")
 """What pusher-websocket-swift offers as ``Sec-WebSocket-Protocol``."""
+
+SIGNIN_REFUSED = 4009
+"""The code of an error frame that tells why a sign-in failed; the connection stays."""
 
 _json = msgspec.json.Encoder().encode
 
@@ -54,8 +62,14 @@ class _Subscription(Struct):
     channel_data: Any = None
 
 
+class _Identity(Struct):
+    auth: Any = None
+    user_data: Any = None
+
+
 _frame = msgspec.json.Decoder(_Frame).decode
 _subscription = msgspec.json.Decoder(_Subscription).decode
+_identity = msgspec.json.Decoder(_Identity).decode
 _string = msgspec.json.Decoder(str).decode
 
 
@@ -121,11 +135,25 @@ def _fields(data: Raw | UnsetType) -> _Subscription:
     return fields
 
 
+def _signin(data: Raw | UnsetType) -> Signin:
+    try:
+        raw = b"" if isinstance(data, UnsetType) else bytes(data).strip()
+        fields = _identity(_string(raw) if raw[:1] == b'"' else raw)
+    except UNREADABLE:
+        raise CommandRejected(None, "Missing parameter: data") from None
+    if not isinstance(fields.auth, str) or not fields.auth:
+        raise CommandRejected(SIGNIN_REFUSED, "Missing parameter: data.auth")
+    if not isinstance(fields.user_data, str):
+        raise CommandRejected(SIGNIN_REFUSED, "Invalid user_data: it must be a string")
+    return Signin(fields.auth, fields.user_data)
+
+
 _COMMANDS: dict[str, Callable[[Raw | UnsetType], Command]] = {
     "pusher:ping": lambda data: Ping(),
     "pusher:pong": lambda data: Pong(),
     "pusher:subscribe": _subscribe,
     "pusher:unsubscribe": _unsubscribe,
+    "pusher:signin": _signin,
 }
 
 # ---- messages -------------------------------------------------------------------------------------------------
@@ -187,6 +215,17 @@ def _member_removed(message: MemberRemoved) -> bytes:
     return _told(b"pusher_internal:member_removed", _json({"user_id": message.user_id}), message.channel)
 
 
+def _subscription_count(message: SubscriptionCount) -> bytes:
+    data = b'{"subscription_count":%d}' % message.count
+    return _told(b"pusher_internal:subscription_count", data, message.channel)
+
+
+def _watchlist_events(message: WatchlistEvents) -> bytes:
+    lists = (("online", message.online), ("offline", message.offline))
+    data = _json({"events": [{"name": name, "user_ids": ids} for name, ids in lists if ids]})
+    return _told(b"pusher_internal:watchlist_events", data)
+
+
 _MESSAGES: dict[type, Callable[[Any], bytes]] = {
     Ping: lambda message: _told(b"pusher:ping", b"{}"),
     Pong: lambda message: _told(b"pusher:pong", b"{}"),
@@ -197,4 +236,8 @@ _MESSAGES: dict[type, Callable[[Any], bytes]] = {
     Published: _published,
     MemberAdded: _member_added,
     MemberRemoved: _member_removed,
+    CacheMiss: lambda message: _told(b"pusher:cache_miss", b"{}", message.channel),
+    SubscriptionCount: _subscription_count,
+    SignedIn: lambda message: _told(b"pusher:signin_success", _json({"user_data": message.user_data})),
+    WatchlistEvents: _watchlist_events,
 }

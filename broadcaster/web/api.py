@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from twisted.internet.defer import Deferred
 
 from broadcaster.apps import Apps
 from broadcaster.auth.requests import RequestRefused, authenticate
+from broadcaster.cache import Cache
 from broadcaster.errors import DriverError
 from broadcaster.hub import Hub
 from broadcaster.interfaces import IMembership
+from broadcaster.messages import Terminated
 from broadcaster.names import USER_CHANNEL, Kind, kind_of
 from broadcaster.publisher import Publisher
 from broadcaster.settings import App, Limits
 from broadcaster.web.http import JSON, Request, Response, text
 from broadcaster.web.outbox import Turns
 from broadcaster.web.publishing import (
+    ATTRIBUTES,
     Publish,
     check_channel,
     event_of,
@@ -37,7 +42,7 @@ Answer = Response | Deferred[Response]
 
 
 class Api:
-    """Answers requests whose path begins with ``/apps/``; ``now`` is wall-clock seconds."""
+    """Answers requests whose path begins with ``/apps/``; ``clock`` is monotonic seconds, ``now`` the wall's."""
 
     def __init__(
         self,
@@ -47,6 +52,8 @@ class Api:
         membership: IMembership,
         limits: Limits,
         turns: Turns,
+        cache: Cache,
+        clock: Callable[[], float],
         now: Callable[[], float],
     ) -> None:
         self._apps = apps
@@ -55,16 +62,15 @@ class Api:
         self._membership = membership
         self._limits = limits
         self._turns = turns
+        self._cache = cache
+        self._clock = clock
         self._now = now
 
     def respond(self, request: Request) -> Answer:
         """Authenticate first: strangers learn of nothing but whether the app exists."""
-        segments = request.segments()
         try:
-            app = self._apps.by_id(segments[1])
-            if app is None:
-                raise RequestRefused(404, f"Unknown app {segments[1]}")
-            methods, names = self._route(segments[2:])
+            app, segments = self._app(request)
+            methods, names = self._route(segments)
             act = methods.get(request.method)
             if act is None:
                 return text(405, "Method not allowed", ("Allow", ", ".join(methods)))
@@ -75,6 +81,21 @@ class Api:
         if isinstance(answer, Deferred):
             answer.addErrback(_refused)
         return answer
+
+    def _app(self, request: Request) -> tuple[App, list[str]]:
+        """Whom the request is about, and the rest of its path."""
+        segments = request.segments()
+        if segments[0] == "users":
+            # The Python SDK (3.3.4) forgets `/apps/<id>` when it ends a user's connections.
+            asked = parse_qs(request.query).get("auth_key", [""])[0]
+            app = self._apps.by_key(asked)
+            if app is None:
+                raise RequestRefused(401, "Unknown auth_key" if asked else "Missing parameter: auth_key")
+            return app, segments
+        app = self._apps.by_id(segments[1])
+        if app is None:
+            raise RequestRefused(404, f"Unknown app {segments[1]}")
+        return app, segments[2:]
 
     def _route(self, segments: list[str]) -> tuple[Mapping[str, Callable[..., Answer]], list[str]]:
         match segments:
@@ -88,6 +109,8 @@ class Api:
                 return {"GET": Api._channel}, [name]
             case ["channels", name, "users"]:
                 return {"GET": Api._users}, [name]
+            case ["users", user_id, "terminate_connections"]:
+                return {"POST": Api._terminate}, [user_id]
             case ["channels", name, "events"]:
                 return {"POST": Api._old_event}, [name]
         raise RequestRefused(404, "Not found")
@@ -148,6 +171,9 @@ class Api:
         taken = self._publisher.publish(app.id, event)
         return taken.addCallback(lambda _: Response(202))
 
+    def _terminate(self, app: App, request: Request, parameters: Parameters, user_id: str) -> Answer:
+        return self._publisher.publish(app.id, Terminated(user_id)).addCallback(lambda _: NOTHING)
+
     # ---- queries ----------------------------------------------------------------------------------------------
 
     def _channels(self, app: App, request: Request, parameters: Parameters) -> Answer:
@@ -167,14 +193,21 @@ class Api:
 
     def _channel(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
         check_channel(name, self._limits)
-        wanted = read_wanted(parameters.get("info"))
-        if "user_count" in wanted and not kind_of(name) & Kind.PRESENCE:
-            raise RequestRefused(400, "user_count may only be requested for presence channels")
+        wanted = read_wanted(parameters.get("info"), (*ATTRIBUTES, "cache"))
+        for attribute, kind, which in (("user_count", Kind.PRESENCE, "presence"), ("cache", Kind.CACHE, "cache")):
+            if attribute in wanted and not kind_of(name) & kind:
+                raise RequestRefused(400, f"{attribute} may only be requested for {which} channels")
         return Deferred.fromCoroutine(self._told(app, name, wanted))
 
     async def _told(self, app: App, name: str, wanted: tuple[str, ...]) -> Response:
         subscriptions = await self._membership.subscriptions(app.id, name)
-        return _ok({"occupied": subscriptions > 0} | await self._attributes(app, name, wanted, subscriptions))
+        answer: dict[str, Any] = {"occupied": subscriptions > 0}
+        answer |= await self._attributes(app, name, wanted, subscriptions)
+        if "cache" in wanted:
+            now = self._clock()
+            cached = self._cache.last(app.id, name, now)
+            answer["cache"] = {"data": cached.data, "ttl": ceil(cached.expires - now)} if cached else None
+        return _ok(answer)
 
     def _users(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
         check_channel(name, self._limits)

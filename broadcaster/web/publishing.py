@@ -15,8 +15,8 @@ from broadcaster.auth.requests import RequestRefused
 from broadcaster.limits import data_too_large, event_name_too_long, named
 from broadcaster.messages import Event
 from broadcaster.names import is_channel_name, is_reserved_event, is_socket_id
-from broadcaster.protocols.text import UNREADABLE, text_of
 from broadcaster.settings import Limits
+from broadcaster.text import UNREADABLE, text_of
 
 ATTRIBUTES = ("user_count", "subscription_count")
 

@@ -9,13 +9,14 @@ from importlib.resources import files
 from typing import Any
 
 from broadcaster.apps import Apps
-from broadcaster.connection import Connection, Switchboard
+from broadcaster.connection import Connection
 from broadcaster.errors import ConnectionClosed
 from broadcaster.messages import Failure
 from broadcaster.names import new_socket_id
 from broadcaster.protocols.frames import switching_protocols
 from broadcaster.protocols.pusher import PusherCodec
 from broadcaster.settings import Server
+from broadcaster.switchboard import Switchboard
 from broadcaster.web.admission import Admission, Admitted, allowed_origin, subprotocol
 from broadcaster.web.api import Answer, Api
 from broadcaster.web.frontdoor import Upgrade
@@ -74,7 +75,7 @@ class Site:
     def respond(self, request: Request) -> Answer | Upgrade:
         """See `FrontDoors`."""
         path = request.path
-        if path.startswith("/apps/"):
+        if path.startswith(("/apps/", "/users/")):
             return self._apps_answer(request)
         if "websocket" in request.tokens("upgrade"):
             return self._upgrade(request)
@@ -127,7 +128,7 @@ class Site:
 
     def _cors(self, request: Request, origin: str) -> Headers:
         segments = request.segments()
-        app = self._apps.by_id(segments[1]) if len(segments) > 1 else None
+        app = self._apps.by_id(segments[1]) if len(segments) > 1 and segments[0] == "apps" else None
         allowed = (app.origins if app is not None else ()) or self._server.origins
         if "*" in allowed:
             return (("Access-Control-Allow-Origin", "*"),)

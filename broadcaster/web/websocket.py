@@ -93,7 +93,7 @@ class WebSocket(WebSocketServerProtocol):
         self.peer = peer
         self.spoke: int | None = None
         self.client: Client | None = None
-        self.write = outbox.write
+        self.write: Callable[..., None] = outbox.write
         self._outbox = outbox
         self._wheel = wheel
         self._clock = clock
@@ -110,6 +110,7 @@ class WebSocket(WebSocketServerProtocol):
         """See `ITransport`: a close frame, then five seconds for its answer."""
         if self.state == self.STATE_OPEN:
             self.write(close_frame(code, reason))
+            self.write = _nowhere
             self.state = self.STATE_CLOSING
             self.closedByMe = True
             self._wheel.set(self, self._clock() + CLOSE_SECONDS)
@@ -160,6 +161,7 @@ class WebSocket(WebSocketServerProtocol):
         """The closing handshake is done: let what is queued out, then the link go."""
         if self.state != self.STATE_CLOSED:
             self.state = self.STATE_CLOSED
+            self.write = _nowhere
             self._wheel.set(self, self._clock() + CLOSE_SECONDS)
             self._outbox.close()
 
@@ -168,6 +170,7 @@ class WebSocket(WebSocketServerProtocol):
         if self.state == self.STATE_OPEN and not isReply:
             self._wheel.set(self, self._clock() + CLOSE_SECONDS)
         super().sendCloseFrame(code, reasonUtf8, isReply)
+        self.write = _nowhere
 
     def onMessageEnd(self) -> None:
         """A whole message; UTF-8 is judged here, once, by the decoder that is needed anyhow."""
@@ -191,3 +194,7 @@ class WebSocket(WebSocketServerProtocol):
 
     def _onPong(self, payload: Any) -> None:
         """Heard already."""
+
+
+def _nowhere(data: bytes, expendable: bool = False) -> None:
+    """Where bytes go after the close frame, which nothing may follow."""

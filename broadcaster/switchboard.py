@@ -1,0 +1,31 @@
+"""What all connections of a process share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broadcaster.cache import Cache
+from broadcaster.counters import Counters
+from broadcaster.hub import Hub
+from broadcaster.interfaces import IAuthorizer, IMembership
+from broadcaster.publisher import Publisher
+from broadcaster.settings import Limits
+from broadcaster.users import Users
+from broadcaster.wheel import Wheel
+
+
+@dataclass(frozen=True, slots=True)
+class Switchboard:
+    """A connection's way to everything else; ``clock`` gives monotonic seconds."""
+
+    hub: Hub
+    users: Users
+    cache: Cache
+    publisher: Publisher
+    membership: IMembership
+    authorizer: IAuthorizer
+    limits: Limits
+    counters: Counters
+    wheel: Wheel
+    clock: Callable[[], float]

@@ -1,0 +1,64 @@
+"""Signed-in users of this process: their connections, and who watches their coming and going."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from broadcaster.interfaces import ISubscriber
+from broadcaster.messages import Envelope, WatchlistEvents
+
+_Connections = dict[str, ISubscriber]
+
+
+class Users:
+    """A user is online while at least one connection is signed in; watchers are told at the edges only."""
+
+    def __init__(self) -> None:
+        self._online: dict[tuple[str, str], _Connections] = {}
+        self._watchers: dict[tuple[str, str], _Connections] = {}
+
+    def sign_in(self, app_id: str, user_id: str, connection: ISubscriber) -> None:
+        """``connection`` is that user's now."""
+        connections = self._online.setdefault((app_id, user_id), {})
+        connections[connection.socket_id] = connection
+        if len(connections) == 1:
+            self._tell(app_id, user_id, WatchlistEvents(online=(user_id,)))
+
+    def sign_out(self, app_id: str, user_id: str, connection: ISubscriber) -> None:
+        """It is gone."""
+        if _without(self._online, (app_id, user_id), connection):
+            self._tell(app_id, user_id, WatchlistEvents(offline=(user_id,)))
+
+    def watch(self, app_id: str, watchlist: Iterable[str], connection: ISubscriber) -> WatchlistEvents:
+        """Tell ``connection`` about these users from now on; how things stand with them."""
+        online: list[str] = []
+        offline: list[str] = []
+        for user_id in watchlist:
+            self._watchers.setdefault((app_id, user_id), {})[connection.socket_id] = connection
+            (online if (app_id, user_id) in self._online else offline).append(user_id)
+        return WatchlistEvents(tuple(online), tuple(offline))
+
+    def unwatch(self, app_id: str, watchlist: Iterable[str], connection: ISubscriber) -> None:
+        """Tell it nothing more."""
+        for user_id in watchlist:
+            _without(self._watchers, (app_id, user_id), connection)
+
+    def connections(self, app_id: str, user_id: str) -> list[ISubscriber]:
+        """All on which that user is signed in."""
+        return list(self._online.get((app_id, user_id), {}).values())
+
+    def _tell(self, app_id: str, user_id: str, change: WatchlistEvents) -> None:
+        watchers = self._watchers.get((app_id, user_id))
+        if watchers:
+            envelope = Envelope((change,))
+            for watcher in list(watchers.values()):
+                watcher.send(envelope)
+
+
+def _without(table: dict[tuple[str, str], _Connections], key: tuple[str, str], connection: ISubscriber) -> bool:
+    """Take ``connection`` out; whether it was the last one there."""
+    connections = table.get(key)
+    if connections is None or connections.pop(connection.socket_id, None) is None or connections:
+        return False
+    del table[key]
+    return True
