@@ -32,6 +32,14 @@ class Options(usage.Options):
         usage.Options.__init__(self)
         self["listen"] = []
 
+    def parseOptions(self, options: Any = None) -> None:
+        """See `usage.Options`; twistd itself would print all its usage and exit with 1."""
+        try:
+            usage.Options.parseOptions(self, options)
+        except usage.UsageError as error:
+            sys.stderr.write(f"broadcaster: {str(error).rstrip(chr(46))}; see twistd broadcaster --help\n")
+            raise SystemExit(2) from None
+
     def opt_listen(self, endpoint: str) -> None:
         """Listen on this Twisted endpoint instead of the configured ones; may be given several times."""
         self["listen"].append(endpoint)

@@ -219,7 +219,7 @@ def test_the_table_of_another_driver_called_options_is_kept_out() -> None:
         ("[sever]", "sever: unknown key; did you mean server?"),
         ("[server]\nevent_byte = 1", "server.event_byte: unknown key; did you mean limits.event_bytes?"),
         ("[tls]", "tls: unknown key; the nearest that is known is limits"),
-        ("[limits]\nmember_size = 1", "limits.member_size: unknown key; the nearest that is known is limits.member_bytes"),
+        ("[limits]\nidentity = 1", "limits.identity: unknown key; the nearest that is known is limits.user_id_length"),
         ('source = "me"', "source: unknown key; the nearest that is known is slow_client"),
         ('"\\u001b\\n" = 1', r'"\u001b\n": unknown key; the nearest that is known is server'),
         ('"" = 1', '"": unknown key; the nearest that is known is server'),
