@@ -1,0 +1,150 @@
+"""The servers that are measured, each with the command that starts it, and their start and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PEERS = HERE / "peers"
+START_SECONDS = 30
+
+
+class BenchError(Exception):
+    """Something that keeps a measurement from being made, in words for whoever started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """``prepare(port, folder)`` gives the command and what it adds to the environment; ``flags`` are for wsload."""
+
+    name: str
+    prepare: Callable[[int, Path], tuple[list[str], dict[str, str]]]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a started server is found."""
+
+    port: int
+    pid: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def prepare_ours(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+    config = folder / "broadcaster.toml"
+    config.write_text(
+        f'[server]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n\n'
+        '[driver]\nname = "memory"\n\n'
+        '[[apps]]\nid = "app-id"\nkey = "app-key"\nsecret = "app-secret"\n\n'
+        '[log]\nlevel = "warn"\n'
+    )
+    twistd = Path(sys.executable).with_name("twistd")
+    command = [str(twistd), "-n", "--pidfile=", "broadcaster", "--config", str(config)]
+    return command, {"PYTHONPATH": str(ROOT)}  # the checkout is measured, not a wheel that was installed some day
+
+
+def prepare_soketi(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
+    settings = {
+        "SOKETI_HOST": "127.0.0.1",
+        "SOKETI_PORT": str(port),
+        "SOKETI_METRICS_SERVER_PORT": str(free_port()),
+        "SOKETI_DEFAULT_APP_ID": "app-id",
+        "SOKETI_DEFAULT_APP_KEY": "app-key",
+        "SOKETI_DEFAULT_APP_SECRET": "app-secret",
+        "SOKETI_DEFAULT_APP_ENABLE_CLIENT_MESSAGES": "true",
+        "SOKETI_DEFAULT_APP_MAX_CONNS": "-1",
+        "SOKETI_USER_AUTHENTICATION_TIMEOUT": "300000",
+        "NODE_NO_WARNINGS": "1",
+    }
+    return ["node", str(PEERS / "node_modules/@soketi/soketi/bin/server.js"), "start"], settings
+
+
+def prepare_uws(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
+    return ["node", str(PEERS / "uws.js"), str(port)], {}
+
+
+SERVERS = (
+    Server("ours", prepare_ours),
+    Server("soketi", prepare_soketi, ("--pub-close",)),
+    Server("uws", prepare_uws),
+)
+
+
+def install_peers() -> None:
+    """npm's part, once; what is installed stays as the lock file says."""
+    lock, installed = PEERS / "package-lock.json", PEERS / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    print("installing soketi and uWebSockets.js from npm (once) …", flush=True)
+    try:
+        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=PEERS, check=True, stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchError(f"npm could not install the peers ({error}); --only-server ours needs none") from error
+
+
+def peer_version(package: str) -> str:
+    manifest = PEERS / "node_modules" / package / "package.json"
+    version: str = json.loads(manifest.read_text())["version"]
+    return version
+
+
+@contextmanager
+def running(server: Server, pin: Sequence[str]) -> Iterator[Address]:
+    """A fresh process of ``server``, which listens; killed at the end, since nothing in it is worth a goodbye."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder, port = Path(name), free_port()
+        command, settings = server.prepare(port, folder)
+        said = folder / "output"
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                [*pin, *command],
+                cwd=folder,
+                env={**os.environ, **settings},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_until_it_listens(server, process, port, said)
+            yield Address(port, process.pid)
+            if process.poll() is not None:
+                raise BenchError(f"{server.name} died while it was measured:\n{last_words(said)}")
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_until_it_listens(server: Server, process: subprocess.Popen[bytes], port: int, said: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise BenchError(f"{server.name} does not listen:\n{last_words(said)}")
+
+
+def last_words(said: Path) -> str:
+    return "\n".join(said.read_text(errors="replace").splitlines()[-12:])
