@@ -89,9 +89,10 @@ class Site:
             return text(
                 426, "Upgrade required: this is a WebSocket", ("Upgrade", "websocket"), ("Connection", "Upgrade")
             )
-        if request.method not in ("GET", "HEAD"):
+        page = self._page(path, request)
+        if request.method not in ("GET", "HEAD") and page.status != 404:
             return text(405, "Method not allowed", ("Allow", "GET, HEAD"))
-        return self._page(path, request)
+        return page
 
     # ---- plain pages ------------------------------------------------------------------------------------------
 
