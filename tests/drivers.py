@@ -1,0 +1,82 @@
+"""A driver that does as the test says, and a server in memory that runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from broadcaster.interfaces import IDriver, IDriverMaker, IEventSink
+from broadcaster.messages import Publication
+from broadcaster.settings import App, Driver
+from tests.inprocess import InProcess
+
+
+@implementer(IDriver)
+class ScriptedDriver:
+    """Swallows whatever is published and says that it took it.
+
+    ``taken`` is what it was handed, ``sink`` where it could deliver; each argument stands in for the method of its
+    name.
+    """
+
+    def __init__(
+        self,
+        publish: Callable[[], Any] | None = None,
+        start: Callable[[], Any] | None = None,
+        stop: Callable[[], Any] | None = None,
+    ) -> None:
+        self.taken: list[tuple[str, Publication]] = []
+        self.sink: IEventSink | None = None
+        self._publish = publish
+        self._start = start
+        self._stop = stop
+
+    def start(self, sink: IEventSink) -> Deferred[None]:
+        self.sink = sink
+        return self._start() if self._start else succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        return self._stop() if self._stop else succeed(None)
+
+    def publish(self, app_id: str, publication: Publication) -> Deferred[None]:
+        self.taken.append((app_id, publication))
+        return self._publish() if self._publish else succeed(None)
+
+    def deliver_all(self) -> None:
+        """Deliver whatever was taken, in order."""
+        assert self.sink is not None
+        for app_id, publication in self.taken:
+            self.sink.deliver(app_id, publication)
+        self.taken.clear()
+
+
+@implementer(IDriverMaker)
+class Maker:
+    """Offers one driver that is there already."""
+
+    name = "scripted"
+
+    def __init__(self, driver: IDriver) -> None:
+        self._driver = driver
+
+    def make(self, reactor: Any, options: Mapping[str, Any]) -> IDriver:
+        return self._driver
+
+
+def serve(driver: IDriver, *apps: App, **settings: Any) -> InProcess:
+    """A server whose configuration names ``driver`` as ``scripted``."""
+    with mock.patch("broadcaster.service.driver_maker", lambda name, source: Maker(driver)):
+        return InProcess(*apps, driver=Driver(name="scripted"), **settings)
+
+
+def raising(error: Exception) -> Callable[[], Any]:
+    """A function that raises it."""
+
+    def raise_it() -> Any:
+        raise error
+
+    return raise_it
