@@ -103,6 +103,9 @@ def _plain(query: str) -> tuple[dict[str, str], Iterable[str]] | None:
         return None
     if len(parameters) != len(pairs) or not "".join(parameters).islower():
         return None
+    *names, last = parameters
+    if last == "auth_signature" and names == sorted(names):
+        return parameters, (query[: query.rindex("&")],)
     form = "&".join([f"{name}={value}" for name, value in sorted(parameters.items()) if name != "auth_signature"])
     return parameters, (form,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import msgspec
@@ -20,7 +20,7 @@ from broadcaster.messages import Terminated
 from broadcaster.names import USER_CHANNEL, Kind, kind_of
 from broadcaster.publisher import Publisher
 from broadcaster.settings import App, Limits
-from broadcaster.web.http import JSON, Request, Response, text
+from broadcaster.web.http import JSON, NOTHING, Request, Response, text
 from broadcaster.web.outbox import Turns
 from broadcaster.web.publishing import (
     ATTRIBUTES,
@@ -31,9 +31,6 @@ from broadcaster.web.publishing import (
     read_publish,
     read_wanted,
 )
-
-NOTHING = Response(200, b"{}", JSON)
-UNKNOWN = text(404, "Not found")
 
 _json = msgspec.json.Encoder().encode
 
@@ -99,12 +96,8 @@ class Api:
 
     def _route(self, segments: list[str]) -> tuple[Mapping[str, Callable[..., Answer]], list[str]]:
         match segments:
-            case ["events"]:
-                return {"POST": Api._events}, []
-            case ["batch_events"]:
-                return {"POST": Api._batch_events}, []
-            case ["channels"]:
-                return {"GET": Api._channels}, []
+            case [name] if name in Api._COLLECTIONS:
+                return Api._COLLECTIONS[name], []
             case ["channels", name]:
                 return {"GET": Api._channel}, [name]
             case ["channels", name, "users"]:
@@ -229,6 +222,12 @@ class Api:
         if "subscription_count" in wanted:
             attributes["subscription_count"] = subscriptions
         return attributes
+
+    _COLLECTIONS: ClassVar[dict[str, dict[str, Callable[..., Answer]]]] = {
+        "events": {"POST": _events},
+        "batch_events": {"POST": _batch_events},
+        "channels": {"GET": _channels},
+    }
 
 
 def _ok(value: Any) -> Response:

@@ -65,6 +65,12 @@ def text(status: int, line: str, *headers: tuple[str, str]) -> Response:
 
 def encode(response: Response, keep_alive: bool, head: bool = False) -> bytes:
     """The bytes on the wire; ``head`` leaves the body out, for HEAD."""
+    if response is NOTHING and keep_alive and not head:
+        return _NOTHING
+    return _encode(response, keep_alive, head)
+
+
+def _encode(response: Response, keep_alive: bool, head: bool) -> bytes:
     lines = [_STATUS_LINES[response.status]]
     if response.status != 204:
         lines.append(f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n")
@@ -73,3 +79,9 @@ def encode(response: Response, keep_alive: bool, head: bool = False) -> bytes:
     lines.append("\r\n" if keep_alive else "Connection: close\r\n\r\n")
     start = "".join(lines).encode("latin-1", "replace")
     return start if head else start + response.body
+
+
+NOTHING = Response(200, b"{}", JSON)
+"""What nearly every publish is answered, and therefore encoded once."""
+
+_NOTHING = _encode(NOTHING, keep_alive=True, head=False)
