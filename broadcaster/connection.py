@@ -5,6 +5,7 @@ It sees neither JSON nor sockets: a codec is below it on one side, a transport o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -59,7 +60,6 @@ class Connection:
         "_bucket",
         "_closing",
         "_codec",
-        "_fault_window",
         "_faults",
         "_heartbeat",
         "_protocol",
@@ -87,8 +87,7 @@ class Connection:
         self._subscriptions: dict[str, Member | None] = {}
         self._asking: dict[str, Deferred[None]] | None = None
         self._bucket: TokenBucket | None = None
-        self._faults = 0
-        self._fault_window = 0.0
+        self._faults: deque[float] | None = None
         self._closing = False
         self._user: User | None = None
         now = board.clock()
@@ -128,11 +127,13 @@ class Connection:
         return following if self._unauthorized_until is None else min(following, self._unauthorized_until)
 
     def close(self, code: int, reason: str) -> None:
-        """End the connection with a code of 4000–4299; protocol 5 is told by an error frame first."""
+        """End the connection with a code of 4000–4299; protocol 5 is told by an error frame first.
+
+        Others see it leave now, not when the link is down: that may take as long as the peer's answer.
+        """
         if self._closing:
             return
-        self._closing = True
-        self._board.wheel.clear(self)
+        self._withdraw()
         self._board.counters.refusals[str(code)] += 1
         if self._protocol < 6:
             self._tell(Failure(code, reason))
@@ -143,7 +144,12 @@ class Connection:
         self.close(4100, "Over capacity")
 
     def gone(self) -> None:
-        """The link is down: undo what was subscribed, at the cost of just that."""
+        """The link is down."""
+        self._withdraw()
+        self._board.hub.detach(self.app.id, self)
+
+    def _withdraw(self) -> None:
+        """Undo what was subscribed, at the cost of just that; from now on nothing is heard."""
         self._closing = True
         board = self._board
         board.wheel.clear(self)
@@ -151,10 +157,10 @@ class Connection:
             asking.cancel()
         for name in list(self._subscriptions):
             self._leave(name)
-        if self._user is not None:
-            board.users.unwatch(self.app.id, self._user.watchlist, self)
-            board.users.sign_out(self.app.id, self._user.id, self)
-        board.hub.detach(self.app.id, self)
+        user, self._user = self._user, None
+        if user is not None:
+            board.users.unwatch(self.app.id, user.watchlist, self)
+            board.users.sign_out(self.app.id, user.id, self)
 
     # ---- server to client -------------------------------------------------------------------------------------
 
@@ -175,11 +181,10 @@ class Connection:
         else:
             self._tell(Failure(rejected.code, rejected.reason, rejected.channel))
         now = self._board.clock()
-        if now - self._fault_window >= FAULTS_SECONDS:
-            self._faults, self._fault_window = 0, now
-        self._faults += 1
-        if self._faults > FAULTS:
+        faults = self._faults = self._faults or deque(maxlen=FAULTS)
+        if len(faults) == FAULTS and now - faults[0] < FAULTS_SECONDS:
             self.close(4100, "Too many errors")
+        faults.append(now)
 
     # ---- client to server -------------------------------------------------------------------------------------
 
