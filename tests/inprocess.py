@@ -72,7 +72,7 @@ class InProcess:
         self.service.startService()
 
     def stop(self) -> None:
-        for link in self.links:
+        for link in list(self.links):
             self.drop(link)
         self.service.stopService()
 
@@ -80,7 +80,7 @@ class InProcess:
         """Let the reactor do what is due now, as often as that makes more due."""
         for _ in range(50):
             self.reactor.advance(0)
-            for link in self.links:
+            for link in list(self.links):
                 if link.disconnecting or link.disconnected:
                     self.drop(link)
 
