@@ -1,0 +1,72 @@
+"""Servers in memory, with Pusher's limits, for the conformance cases; each test's server ends with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.logger import globalLogPublisher
+
+from broadcaster.interfaces import IDriver
+from broadcaster.settings import App
+from tests.inprocess import InProcess
+
+Serve = Callable[..., InProcess]
+SocketIds = Callable[..., None]
+
+
+@pytest.fixture
+def logged() -> Iterator[list[dict[str, Any]]]:
+    """Failures that were logged. A test that provokes some clears the list; any that are left fail the test."""
+    failures: list[dict[str, Any]] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event.get("log_failure") is not None:
+            failures.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield failures
+    globalLogPublisher.removeObserver(observe)
+    assert not failures, [failure["log_failure"].getTraceback() for failure in failures]
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch, logged: list[dict[str, Any]]) -> Iterator[Serve]:
+    """Starts a server with the given apps and settings; ``through`` is the driver, instead of memory."""
+    servers: list[InProcess] = []
+
+    def start(*apps: App, through: IDriver | None = None, **settings: Any) -> InProcess:
+        if through is not None:
+            maker = type("Maker", (), {"make": lambda self, reactor, options: through})()
+            monkeypatch.setattr("broadcaster.service.driver_maker", lambda name, source: maker)
+        server = InProcess(*apps, **settings)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        for client in server.clients:
+            client.events()
+            # P284: pusher-js never comes back after such a code.
+            assert client.close_code is None or client.close_code < 4300
+        server.stop()
+        server.reactor.advance(1)
+        assert not server.reactor.getDelayedCalls()
+
+
+@pytest.fixture
+def server(serve: Serve) -> InProcess:
+    """A server with one app, which has client events on."""
+    return serve()
+
+
+@pytest.fixture
+def socket_ids(monkeypatch: pytest.MonkeyPatch) -> SocketIds:
+    """Decides which socket ids the next clients get."""
+
+    def are(*ids: str) -> None:
+        upcoming = iter(ids)
+        monkeypatch.setattr("broadcaster.web.site.new_socket_id", lambda: next(upcoming))
+
+    return are
