@@ -35,7 +35,8 @@ class Publisher:
                 raise TypeError(f"publish() returned {type(taken).__name__}, not a Deferred")
         except Exception:
             return fail(self._told(Failure()))
-        if taken.called and not isinstance(taken.result, Failure):
+        # One that was called may still wait for another, and fail with it.
+        if taken.called and taken.result is None:
             return taken
         return taken.addErrback(self._failed)
 
@@ -44,6 +45,8 @@ class Publisher:
 
     def _told(self, failure: Failure) -> DriverError:
         self._counters.driver_failures += 1
-        reason = failure.getErrorMessage()
+        error = failure.value
+        reason = str(error) if isinstance(error, DriverError) else f"{type(error).__name__}: {error}"
+        reason = " ".join(reason.split()).rstrip(": ")
         self._log.error("driver {name} failed to publish: {reason}", name=self._name, reason=reason)
         return DriverError(reason)
