@@ -34,15 +34,14 @@ class Walk:
         targets = self._targets[start : start + STRIDE]
         self._position = start + len(targets)
         envelope, differing = self._envelope, self._differing
-        if differing:
-            for target in targets:
-                own = differing.get(target.socket_id, envelope)
-                if own is not None:
-                    target.send(own)
-        else:
-            for target in targets:
-                target.send(envelope)
-        return len(targets) * len(envelope.messages), self._position < len(self._targets)
+        missed = 0
+        for target in targets:
+            own = differing.get(target.socket_id, envelope) if differing else envelope
+            if own is not envelope:
+                missed += len(envelope.messages) - (len(own.messages) if own is not None else 0)
+            if own is not None:
+                target.send(own)
+        return len(targets) * len(envelope.messages) - missed, self._position < len(self._targets)
 
     def leave_out(self, socket_id: str) -> None:
         """Serve that subscriber no more: it has left."""
@@ -52,12 +51,25 @@ class Walk:
 class Channel:
     """Subscribers in the order of their coming, by socket id, and what waits to be told to them."""
 
-    __slots__ = ("_excluded", "_late", "_mark", "_pending", "_walk", "name", "pending_bytes", "subscribers")
+    __slots__ = (
+        "_excluded",
+        "_late",
+        "_mark",
+        "_pending",
+        "_walk",
+        "name",
+        "pending_bytes",
+        "since",
+        "subscribers",
+        "walk_since",
+    )
 
     def __init__(self, name: str, mark: Callable[[Channel], None]) -> None:
         self.name = name
         self.subscribers: dict[str, ISubscriber] = {}
         self.pending_bytes = 0
+        self.since = self.walk_since = 0.0
+        """When the first of what waits came, and the first of what the present or last walk carries."""
         self._mark = mark
         self._pending: list[Message] = []
         self._excluded: list[tuple[int, str]] = []
@@ -104,7 +116,12 @@ class Channel:
         """
         if self._walk is None:
             self._walk = self._set_out()
-        delivered, more = self._walk.step()
+        try:
+            delivered, more = self._walk.step()
+        except BaseException:
+            # What cannot be told to one can be told to nobody: the walk ends, the channel goes on.
+            self._walk = None
+            raise
         if more:
             return delivered, True
         self._walk = None
@@ -112,6 +129,7 @@ class Channel:
 
     def _set_out(self) -> Walk:
         messages = self._pending
+        self.walk_since = self.since
         differing: dict[str, Envelope | None] = {}
         if self._excluded or self._late:
             missed: dict[str, set[int]] = {}

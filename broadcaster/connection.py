@@ -105,8 +105,9 @@ class Connection:
         self._board.wheel.set(self, deadline)
         self._tell(Established(self.socket_id, self.app.activity_timeout))
 
-    def heard(self) -> None:
-        """Something came from the client, whatever it was."""
+    def heard(self, size: int) -> None:
+        """So many bytes came from the client, whatever they are."""
+        self._board.counters.bytes_received += size
         self._heartbeat.heard = self._board.clock()
 
     def due(self, now: float) -> float | None:

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+
+LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds in seconds of what `Histogram` tells apart."""
+
+
+class Histogram:
+    """How often something took how long."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCIES) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Once more, and this long."""
+        self.counts[bisect_left(LATENCIES, seconds)] += 1
+        self.total += seconds
 
 
 @dataclass(slots=True)
 class Counters:
-    """One per process; each only ever grows."""
+    """One per process; each only ever grows, but for ``loop_lag``."""
 
     connections: int = 0
     events_published: int = 0
@@ -18,4 +37,7 @@ class Counters:
     writes_dropped: int = 0
     slow_clients: int = 0
     driver_failures: int = 0
+    bytes_received: int = 0
+    loop_lag: float = 0.0
     refusals: Counter[str] = field(default_factory=Counter)
+    latency: Histogram = field(default_factory=Histogram)

@@ -171,11 +171,14 @@ class Hub:
         channel = self._due.popleft()
         delivered, more = channel.step()
         self._counters.deliveries += delivered
+        if not channel.walking:
+            self._counters.latency.observe(self._clock() - channel.walk_since)
         if more:
             self._due.append(channel)
         return bool(self._due)
 
     def _mark(self, channel: Channel) -> None:
+        channel.since = self._clock()
         if not channel.walking:
             self._due.append(channel)
             self._wake()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from broadcaster.apps import Apps
-from broadcaster.counters import Counters
+from broadcaster.counters import LATENCIES, Counters
 from broadcaster.hub import Hub
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,6 +36,10 @@ class Metrics(Collector):
         """See `Collector`."""
         counted = self._counters
         yield GaugeMetricFamily("broadcaster_ready", "1 while ready for traffic", int(self._ready()))
+        yield GaugeMetricFamily(
+            "broadcaster_loop_lag_seconds", "How late the last tick of a second came", counted.loop_lag
+        )
+        yield self._latency()
         yield self._by_app("connections", "Open connections", {app.id: self._hub.count(app.id) for app in self._apps})
         channels: Tally[str] = Tally()
         subscriptions: Tally[str] = Tally()
@@ -48,6 +53,7 @@ class Metrics(Collector):
             ("events_published", "Events handed to the driver, client events among them", counted.events_published),
             ("client_events", "Client events accepted", counted.client_events),
             ("deliveries", "Messages sent to subscribers", counted.deliveries),
+            ("received_bytes", "Bytes that came in on WebSockets", counted.bytes_received),
             ("sent_bytes", "Bytes handed to sockets", counted.bytes_sent),
             ("dropped_writes", "Writes that slow clients missed under drop_oldest", counted.writes_dropped),
             ("slow_clients", "Connections given up because they did not read", counted.slow_clients),
@@ -58,6 +64,15 @@ class Metrics(Collector):
         for code, count in sorted(counted.refusals.items()):
             refusals.add_metric([code], count)
         yield refusals
+
+    def _latency(self) -> Metric:
+        latency = self._counters.latency
+        counts = [str(bound) for bound in LATENCIES] + ["+Inf"]
+        buckets = list(zip(counts, accumulate(latency.counts), strict=True))
+        meaning = "From an event's delivery to the hub until its last subscriber here was written to"
+        family = HistogramMetricFamily("broadcaster_broadcast_seconds", meaning)
+        family.add_metric([], buckets=buckets, sum_value=latency.total)
+        return family
 
     def _by_app(self, name: str, meaning: str, values: dict[str, int]) -> Metric:
         family = GaugeMetricFamily(f"broadcaster_{name}", meaning, labels=["app"])

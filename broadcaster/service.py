@@ -22,7 +22,7 @@ from broadcaster.cache import Cache
 from broadcaster.config.listen import resolve
 from broadcaster.counters import Counters
 from broadcaster.drain import Drain
-from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.errors import BroadcasterError, ConfigError, DriverError
 from broadcaster.hub import Hub
 from broadcaster.interfaces import IDriver, IMembership
 from broadcaster.membership import LocalMembership
@@ -45,6 +45,12 @@ from broadcaster.wheel import Wheel
 
 SPARE_FILES = 64
 """Descriptors kept back for logs, listeners and the driver when connections take all others."""
+
+TICK = 1.0
+"""Seconds between two turns of the wheel of deadlines."""
+
+DRIVER_SECONDS = 5.0
+"""How long the driver may take to stop before the process goes on without it."""
 
 
 class Unlistenable(BroadcasterError):
@@ -75,7 +81,7 @@ def build(
     hub.observe(SubscriptionCounts(counted, hub, wheel, clock))
     authorizer = SignatureAuthorizer(limits)
     board = Switchboard(hub, users, cache, publisher, membership, authorizer, limits, counters, wheel, clock)
-    service = BroadcasterService(reactor, settings, hub, driver, admission, partial(_tick, wheel, cache, clock))
+    service = BroadcasterService(reactor, settings, hub, driver, admission, Ticks(wheel, cache, counters, clock))
     metrics = Metrics(apps, hub, counters, lambda: not service.unready())
     api = Api(apps, hub, publisher, membership, limits, turns, cache, clock, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
@@ -166,7 +172,7 @@ class BroadcasterService(Service):
     def startService(self) -> None:
         """See `Service`."""
         Service.startService(self)
-        self._turning.start(1.0, now=False)
+        self._turning.start(TICK, now=False)
         name = self.settings.driver.name
         started: Deferred[None] = maybeDeferred(self._driver.start, self.hub)
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
@@ -193,17 +199,39 @@ class BroadcasterService(Service):
         Service.stopService(self)
         if self._turning.running:
             self._turning.stop()
-        stopped = self.unbind()
-        return stopped.addCallback(lambda _: maybeDeferred(self._driver.stop)).addErrback(self._driver_stuck)
+        return self.unbind().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
+
+    def _stop_driver(self) -> Deferred[None]:
+        stopping: Deferred[None] = maybeDeferred(self._driver.stop)
+        return stopping.addTimeout(DRIVER_SECONDS, self._reactor, _overdue)
 
     def _driver_stuck(self, failure: Failure) -> None:
         name = self.settings.driver.name
         self._log.error("driver {name} did not stop: {reason}", name=name, reason=failure.getErrorMessage())
 
 
-def _tick(wheel: Wheel, cache: Cache, clock: Callable[[], float]) -> None:
-    wheel.turn(clock())
-    cache.forget(clock())
+class Ticks:
+    """What is done once a second; called by it."""
+
+    def __init__(self, wheel: Wheel, cache: Cache, counters: Counters, clock: Callable[[], float]) -> None:
+        self._wheel = wheel
+        self._cache = cache
+        self._counters = counters
+        self._clock = clock
+        self._last: float | None = None
+
+    def __call__(self) -> None:
+        """A second has passed, or more if the process was too busy to notice."""
+        now = self._clock()
+        if self._last is not None:
+            self._counters.loop_lag = max(0.0, now - self._last - TICK)
+        self._last = now
+        self._wheel.turn(now)
+        self._cache.forget(now)
+
+
+def _overdue(result: object, seconds: float) -> None:
+    raise DriverError(f"{seconds:g} seconds are over")
 
 
 def _scrape(metrics: Metrics) -> Response:

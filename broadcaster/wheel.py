@@ -46,7 +46,7 @@ class Wheel:
     def turn(self, now: float) -> None:
         """Serve every deadline up to ``now``."""
         for spoke in sorted(spoke for spoke in self._spokes if spoke <= now):
-            for timed in self._spokes.pop(spoke):
+            for timed in self._spokes.pop(spoke, ()):
                 if timed.spoke != spoke:
                     continue
                 timed.spoke = None

@@ -343,5 +343,5 @@ def test_its_deferreds_have_fired_already() -> None:
     )
     failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("x" * 11), None))
     assert isinstance(getattr(failure, "value", None), SubscriptionRejected)
-    failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("")))
+    failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe(""), None))
     assert type(getattr(failure, "value", None)) is CommandRejected

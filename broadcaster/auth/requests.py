@@ -105,7 +105,7 @@ def _plain(query: str) -> tuple[dict[str, str], Iterable[str]] | None:
         return None
     *names, last = parameters
     if last == "auth_signature" and names == sorted(names):
-        return parameters, (query[: query.rindex("&")],)
+        return parameters, (query.rpartition("&")[0],)
     form = "&".join([f"{name}={value}" for name, value in sorted(parameters.items()) if name != "auth_signature"])
     return parameters, (form,)
 

@@ -22,6 +22,11 @@ def frame(opcode: int, payload: bytes) -> bytes:
     return b"%c\x7f%b%b" % (0x80 | opcode, size.to_bytes(8, "big"), payload)
 
 
+def text_frame(text: bytes) -> bytes:
+    """A whole text message."""
+    return frame(TEXT, text)
+
+
 def close_frame(code: int, reason: str) -> bytes:
     """A close frame; a reason that is too long is cut between characters."""
     text = reason.encode()[:LARGEST_REASON].decode(errors="ignore").encode()
@@ -33,7 +38,7 @@ def accept(key: bytes) -> bytes:
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def switching_protocols(key: bytes, subprotocol: str | None) -> bytes:
+def switching_protocols(key: bytes, subprotocol: str | None, extension: str | None = None) -> bytes:
     """The whole 101 answer."""
     lines = [
         b"HTTP/1.1 101 Switching Protocols",
@@ -43,4 +48,6 @@ def switching_protocols(key: bytes, subprotocol: str | None) -> bytes:
     ]
     if subprotocol is not None:
         lines.append(b"Sec-WebSocket-Protocol: " + subprotocol.encode())
+    if extension is not None:
+        lines.append(b"Sec-WebSocket-Extensions: " + extension.encode())
     return b"\r\n".join(lines) + b"\r\n\r\n"

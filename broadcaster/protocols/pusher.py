@@ -38,7 +38,7 @@ from broadcaster.messages import (
     WatchlistEvents,
 )
 from broadcaster.names import Kind, kind_of
-from broadcaster.protocols.frames import TEXT, frame
+from broadcaster.protocols.frames import text_frame
 from broadcaster.text import UNREADABLE, text_of
 
 SUBPROTOCOL = re.compile(r"pusher-channels-protocol-([567])")
@@ -75,7 +75,10 @@ _string = msgspec.json.Decoder(str).decode
 
 @implementer(ICodec)
 class PusherCodec:
-    """Pusher's dialect over WebSocket: what `encode` gives are finished text frames."""
+    """Pusher's dialect over WebSocket: what `encode` gives are finished frames, made of texts by ``wrap``."""
+
+    def __init__(self, wrap: Callable[[bytes], bytes] = text_frame) -> None:
+        self._wrap = wrap
 
     def decode(self, frame: bytes | str) -> Command:
         """See `ICodec`; the texts are hosted Pusher's where they are known."""
@@ -95,7 +98,7 @@ class PusherCodec:
 
     def encode(self, message: Message) -> bytes:
         """See `ICodec`."""
-        return frame(TEXT, _MESSAGES[type(message)](message))
+        return self._wrap(_MESSAGES[type(message)](message))
 
 
 # ---- commands -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from broadcaster.connection import Connection
 from broadcaster.errors import ConnectionClosed
 from broadcaster.messages import Failure
 from broadcaster.names import new_socket_id
+from broadcaster.protocols.deflate import deflated_frame, negotiate
 from broadcaster.protocols.frames import switching_protocols
 from broadcaster.protocols.pusher import PusherCodec
 from broadcaster.settings import Server
@@ -40,7 +41,7 @@ class Turned:
     def refuse(self, reason: str) -> None:
         """Nothing."""
 
-    def heard(self) -> None:
+    def heard(self, size: int) -> None:
         """Nothing."""
 
     def gone(self) -> None:
@@ -70,6 +71,7 @@ class Site:
         self._render_metrics = render_metrics
         self._demo = demo
         self._codec = PusherCodec()
+        self._deflating = PusherCodec(deflated_frame)
         self._largest_frame = board.limits.largest_frame()
 
     def respond(self, request: Request) -> Answer | Upgrade:
@@ -156,26 +158,31 @@ class Site:
     def _open(self, request: Request, key: str, transport: Any, outbox: Outbox) -> WebSocket:
         board = self._board
         socket = WebSocket(outbox, request.peer, self._largest_frame, board.wheel, board.clock)
-        outbox.write(switching_protocols(key.encode(), subprotocol(request)))
+        extension = negotiate(request.header("sec-websocket-extensions")) if self._server.compression else None
+        codec = self._codec
+        if extension is not None:
+            socket.inflate()
+            codec = self._deflating
+        outbox.write(switching_protocols(key.encode(), subprotocol(request), extension))
         try:
             admitted = self._admission.admit(request)
         except ConnectionClosed as refused:
-            self._refuse(socket, refused)
+            self._refuse(socket, codec, refused)
         else:
-            self._let_in(socket, outbox, admitted)
+            self._let_in(socket, codec, outbox, admitted)
         hand_over(transport, socket)
         return socket
 
-    def _let_in(self, socket: WebSocket, outbox: Outbox, admitted: Admitted) -> None:
-        connection = Connection(admitted.app, new_socket_id(), admitted.protocol, self._codec, socket, self._board)
+    def _let_in(self, socket: WebSocket, codec: PusherCodec, outbox: Outbox, admitted: Admitted) -> None:
+        connection = Connection(admitted.app, new_socket_id(), admitted.protocol, codec, socket, self._board)
         socket.client = connection
         outbox.overflowed = connection.overflowed
         connection.opened()
 
-    def _refuse(self, socket: WebSocket, refused: ConnectionClosed) -> None:
+    def _refuse(self, socket: WebSocket, codec: PusherCodec, refused: ConnectionClosed) -> None:
         self._board.counters.refusals[str(refused.code)] += 1
         socket.client = Turned()
-        socket.write(self._codec.encode(Failure(refused.code, refused.reason)))
+        socket.write(codec.encode(Failure(refused.code, refused.reason)))
         socket.close(refused.code, refused.reason)
 
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflate
 from autobahn.websocket.protocol import TrafficStats
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from broadcaster.interfaces import ITransport
+from broadcaster.protocols.deflate import WINDOW_BITS
 from broadcaster.protocols.frames import PING, PONG, close_frame, frame
 from broadcaster.web.outbox import Outbox
 from broadcaster.wheel import Wheel
@@ -34,8 +36,8 @@ class Client(Protocol):
     def refuse(self, reason: str) -> None:
         """A message that cannot be one."""
 
-    def heard(self) -> None:
-        """Anything at all came in."""
+    def heard(self, size: int) -> None:
+        """So many bytes came in, whatever they are."""
 
     def gone(self) -> None:
         """The link is down; called once."""
@@ -100,6 +102,10 @@ class WebSocket(WebSocketServerProtocol):
         if largest:
             self.maxMessagePayloadSize = largest
 
+    def inflate(self) -> None:
+        """The client may deflate what it sends, each message for itself; Autobahn bounds what comes out of it."""
+        self._perMessageCompress = PerMessageDeflate(True, True, True, WINDOW_BITS, 0, None)
+
     # ---- ITransport -------------------------------------------------------------------------------------------
 
     def ping(self) -> None:
@@ -134,7 +140,7 @@ class WebSocket(WebSocketServerProtocol):
         client = self.client
         if client is None or self.state == self.STATE_CLOSED:
             return
-        client.heard()
+        client.heard(len(data))
         self.data = self.data + data if self.data else data
         try:
             self.consumeData()
@@ -172,9 +178,16 @@ class WebSocket(WebSocketServerProtocol):
         super().sendCloseFrame(code, reasonUtf8, isReply)
         self.write = _nowhere
 
+    def onFrameData(self, payload: bytes) -> bool | None:
+        """Autobahn holds whatever it is sent: not here once the link has failed, nor fragments of nothing."""
+        return super().onFrameData(payload) if payload and not self.failedByMe else None
+
     def onMessageEnd(self) -> None:
         """A whole message; UTF-8 is judged here, once, by the decoder that is needed anyhow."""
         pieces, self.message_data = self.message_data, []
+        if self._perMessageCompress is not None:
+            # No context is taken over, and an idle inflater would hold its window for as long as the link lives.
+            self._perMessageCompress._decompressor = None
         client = self.client
         if self.failedByMe or self.state != self.STATE_OPEN or client is None:
             return
