@@ -28,6 +28,20 @@ class Driver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     options: dict[str, Any] = field(default_factory=dict)
 
 
+class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[apps.auth]``: the application that is asked about private channels of Socket.IO clients.
+
+    ``host`` is one or several ``scheme://host[:port]``; of several, the client's Referer chooses. ``requests`` bounds
+    how many questions are open at once; ``seconds`` how long one may take.
+    """
+
+    host: tuple[str, ...] = ("http://localhost",)
+    endpoint: str = "/broadcasting/auth"
+    verify: bool = True
+    seconds: int = 10
+    requests: int = 100
+
+
 class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[apps]]``: one application. ``secrets`` is newest first and never empty once read."""
 
@@ -44,6 +58,38 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watchlists: bool = False
     authorized_connections: bool = False
     cache_seconds: int = 1_800
+    bearer: bool = False
+    auth: Auth | None = None
+
+
+class SocketIO(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[socketio]``: Engine.IO's numbers, by laravel-echo-server's defaults. Times in seconds, sizes in bytes."""
+
+    path: str = "/socket.io"
+    ping_interval: float = 25
+    ping_timeout: float = 20
+    max_bytes: int = 1_000_000
+    transports: tuple[str, ...] = ("polling", "websocket")
+    upgrades: bool = True
+    cookie: bool = True
+    connect_seconds: float = 45
+    recovery_seconds: int = 120
+
+
+class Cors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[echo_api.cors]``: what laravel-echo-server's ``apiOriginAllow`` sends, word for word."""
+
+    origin: str
+    methods: str
+    headers: str
+
+
+class EchoApi(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[echo_api]``: the HTTP API in laravel-echo-server's shape."""
+
+    publish: bool = True
+    cors: Cors | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +154,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     server: Server = Server()
     driver: Driver = Driver()
     apps: tuple[App, ...] = ()
+    socketio: SocketIO = SocketIO()
+    echo_api: EchoApi = EchoApi()
     limits: Limits = Limits()
     slow_client: SlowClient = SlowClient()
     metrics: Metrics = Metrics()
