@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from broadcaster.settings import App
@@ -44,6 +45,27 @@ def succeeded(channel: str, members: dict[str, Any] | None = None) -> Frame:
 
 def published(channel: str, data: str, name: str = "e", **more: str) -> Frame:
     return {"event": name, "channel": channel, "data": data, **more}
+
+
+def missed(channel: str) -> Frame:
+    """A cache channel has nothing to tell."""
+    return {"event": "pusher:cache_miss", "channel": channel, "data": "{}"}
+
+
+def counted(channel: str, subscriptions: int) -> Frame:
+    data = compact({"subscription_count": subscriptions})
+    return {"event": "pusher_internal:subscription_count", "channel": channel, "data": data}
+
+
+def signed_in(user_data: str) -> Frame:
+    return {"event": "pusher:signin_success", "data": compact({"user_data": user_data})}
+
+
+def watched(online: Sequence[str] = (), offline: Sequence[str] = ()) -> Frame:
+    """Who of the watched users is there; a list that would be empty is left out."""
+    lists = (("online", online), ("offline", offline))
+    events = [{"name": name, "user_ids": list(ids)} for name, ids in lists if ids]
+    return {"event": "pusher_internal:watchlist_events", "data": compact({"events": events})}
 
 
 def added(channel: str, user_id: str, info: Any) -> Frame:
