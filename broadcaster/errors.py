@@ -38,6 +38,13 @@ class ConfigError(BroadcasterError):
 class DriverError(BroadcasterError):
     """A driver could not publish or subscribe; nothing was delivered and the caller may try again."""
 
+    @classmethod
+    def of(cls, error: object) -> DriverError:
+        """``error`` if it is one; else one whose line names what it was, since that is a mistake of the driver's."""
+        if isinstance(error, DriverError):
+            return error
+        return cls(" ".join(f"{type(error).__name__}: {error}".split()).rstrip(": "))
+
 
 class MembersFull(BroadcasterError):
     """A new user cannot join: the presence channel is at its limit."""

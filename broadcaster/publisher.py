@@ -45,8 +45,6 @@ class Publisher:
 
     def _told(self, failure: Failure) -> DriverError:
         self._counters.driver_failures += 1
-        error = failure.value
-        reason = str(error) if isinstance(error, DriverError) else f"{type(error).__name__}: {error}"
-        reason = " ".join(reason.split()).rstrip(": ")
-        self._log.error("driver {name} failed to publish: {reason}", name=self._name, reason=reason)
-        return DriverError(reason)
+        error = DriverError.of(failure.value)
+        self._log.error("driver {name} failed to publish: {reason}", name=self._name, reason=str(error))
+        return error

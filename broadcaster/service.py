@@ -31,6 +31,7 @@ from broadcaster.plugins import driver_maker
 from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.settings import Settings
+from broadcaster.shared_membership import SharedMembership
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
 from broadcaster.users import Users
@@ -72,7 +73,7 @@ def build(
     hub = Hub(turns.wake, counters, users, cache, clock)
     turns.broadcast_with(hub.step)
     driver = driver_maker(settings.driver.name, settings.source).make(reactor, settings.driver.options)
-    membership = driver if IMembership.providedBy(driver) else LocalMembership(hub)
+    membership = _membership(driver, settings.driver.name, hub, counters)
     publisher = Publisher(driver, settings.driver.name, counters)
     wheel = Wheel(clock())
     limits = settings.limits
@@ -228,6 +229,11 @@ class Ticks:
         self._last = now
         self._wheel.turn(now)
         self._cache.forget(now)
+
+
+def _membership(driver: IDriver, name: str, hub: Hub, counters: Counters) -> IMembership:
+    shared = IMembership(driver, None)
+    return LocalMembership(hub) if shared is None else SharedMembership(shared, name, counters)
 
 
 def _overdue(result: object, seconds: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import LogLevel
 from zope.interface import implementer
 
 from broadcaster.interfaces import IDriver, IDriverMaker, IEventSink
@@ -80,3 +81,9 @@ def raising(error: Exception) -> Callable[[], Any]:
         raise error
 
     return raise_it
+
+
+def complaints(events: list[dict[str, Any]]) -> list[str]:
+    """Of captured log events the lines at error level; a traceback must not be among them."""
+    assert not any("log_failure" in event for event in events)
+    return [event["log_format"].format(**event) for event in events if event["log_level"] is LogLevel.error]

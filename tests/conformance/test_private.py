@@ -11,6 +11,7 @@ from zope.interface import implementer
 from broadcaster.drivers.memory import MemoryDriver
 from broadcaster.errors import DriverError
 from broadcaster.interfaces import IMembership
+from broadcaster.membership import LocalMembership
 from tests.conformance.conftest import Serve, SocketIds
 from tests.conformance.expected import auth, published, refused, succeeded, unauthorized
 from tests.inprocess import APP, Client, InProcess, app_with
@@ -189,8 +190,11 @@ def test_a_deaf_driver_is_said_so(serve: Serve) -> None:
     assert client.events() == [succeeded("private-x")]
 
 
-def test_a_fault_of_ours_is_logged_and_sends_the_client_to_try_again(serve: Serve, logged: list[Any]) -> None:
-    client = serve(through=DeafDriver(ZeroDivisionError())).joined()
+def test_a_fault_of_ours_is_logged_and_sends_the_client_to_try_again(
+    server: InProcess, logged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalMembership, "join", lambda *_: fail(ZeroDivisionError()))
+    client = server.joined()
     client.subscribe("presence-x", {"user_id": "1"})
     assert client.events() == []
     assert client.close_code == 4200
