@@ -1,8 +1,7 @@
-"""``POST /apps/<id>/events``: what is delivered, what is refused and in which words (P210–P224); the API of 2012."""
+"""``POST /apps/<id>/events``: what is delivered, what is refused and in which words (P210–P224)."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,31 +10,12 @@ from broadcaster.errors import DriverError
 from tests.conformance.conftest import Serve
 from tests.conformance.expected import published
 from tests.drivers import ScriptedDriver, raising
-from tests.inprocess import APP, NOW, Answer, InProcess, Link, signed
+from tests.inprocess import APP, NOW, Answer, InProcess, signed
 
 
 def events(server: InProcess, **body: Any) -> Answer:
     """Publish with exactly these fields."""
     return server.call("POST", "/events", body)
-
-
-def request(body: bytes, *headers: str, length: bool = True) -> bytes:
-    """A signed publish as it stands on the wire."""
-    target = signed(APP, "POST", "/apps/3/events", body, "", NOW)
-    lines = [f"POST {target} HTTP/1.1", "Host: server.test", *headers]
-    if length:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def answers(link: Link) -> list[Answer]:
-    """All that came on a link since the last look."""
-    found = []
-    rest = link.take()
-    while rest:
-        found.append(Answer(rest))
-        rest = found[-1].rest
-    return found
 
 
 # ---- channels -------------------------------------------------------------------------------------------------
@@ -228,7 +208,7 @@ def test_p214_a_body_over_its_limit_is_not_read_to_its_end(server: InProcess) ->
     link = server.link()
     head = f"POST /apps/3/events HTTP/1.1\r\nHost: server.test\r\nContent-Length: {limit + 1}\r\n\r\n"
     server.feed(link, head.encode())
-    (answer,) = answers(link)
+    answer = Answer(link.take())
     assert (answer.status, answer.text) == (413, f"Request body too large (limits.body_bytes = {limit})\n")
 
 
@@ -305,82 +285,6 @@ def test_p218_info_is_text(server: InProcess) -> None:
     assert (answer.status, answer.text) == (400, "Invalid parameter: info\n")
 
 
-# ---- on the wire ----------------------------------------------------------------------------------------------
-
-BODY = b'{"name":"e","channel":"a","data":"1"}'
-
-
-def test_p221_a_client_that_waits_for_100_continue_gets_it_before_its_body(server: InProcess) -> None:
-    client = server.joined("a")
-    link = server.link()
-    server.feed(link, request(BODY, "Expect: 100-continue"))
-    assert link.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert client.events() == []
-    server.feed(link, BODY)
-    assert [answer.status for answer in answers(link)] == [200]
-    assert client.events() == [published("a", "1")]
-
-
-@pytest.mark.parametrize("size", (1, 7, len(BODY)))
-def test_p222_a_chunked_body_is_read(server: InProcess, size: int) -> None:
-    client = server.joined("a")
-    chunks = [BODY[start : start + size] for start in range(0, len(BODY), size)]
-    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
-    link = server.link()
-    server.feed(link, request(BODY, "Transfer-Encoding: chunked", length=False) + body)
-    assert [answer.status for answer in answers(link)] == [200]
-    assert client.events() == [published("a", "1")]
-
-
-def test_p222_a_request_may_come_byte_by_byte(server: InProcess) -> None:
-    link = server.link()
-    for byte in request(BODY) + BODY:
-        server.feed(link, bytes([byte]))
-    assert [answer.status for answer in answers(link)] == [200]
-
-
-def test_p222_a_link_serves_one_request_after_another(server: InProcess) -> None:
-    client = server.joined("a")
-    link = server.link()
-    for _ in range(2):
-        server.feed(link, request(BODY) + BODY)
-        assert [answer.status for answer in answers(link)] == [200]
-    assert len(client.events()) == 2
-
-
-def test_p222_requests_that_come_together_are_answered_in_order(server: InProcess) -> None:
-    server.joined("a")
-    bodies = [BODY, b"x", json.dumps({"name": "e", "channel": "a", "data": "1", "info": "subscription_count"}).encode()]
-    link = server.link()
-    server.feed(link, b"".join(request(body) + body for body in bodies))
-    server.turn()
-    assert [answer.body for answer in answers(link)] == [
-        b"{}",
-        b"Invalid JSON\n",
-        b'{"channels":{"a":{"subscription_count":1}}}',
-    ]
-
-
-def test_p222_an_idle_link_is_kept_for_75_seconds_at_least_but_not_for_ever(server: InProcess) -> None:
-    link = server.link()
-    server.feed(link, request(BODY) + BODY)
-    server.advance(75)
-    server.feed(link, request(BODY) + BODY)
-    assert [answer.status for answer in answers(link)] == [200, 200]
-    server.advance(100)
-    assert link not in server.links
-
-
-@pytest.mark.parametrize("ends", ("Connection: close", "HTTP/1.0"))
-def test_p222_a_link_ends_when_the_client_wants_it_to(server: InProcess, ends: str) -> None:
-    link = server.link()
-    raw = request(BODY, "Connection: close") if ends != "HTTP/1.0" else request(BODY).replace(b"HTTP/1.1", b"HTTP/1.0")
-    server.feed(link, raw + BODY)
-    (answer,) = answers(link)
-    assert (answer.status, answer.headers.get("connection")) == (200, "close")
-    assert link not in server.links
-
-
 # ---- the driver is down ---------------------------------------------------------------------------------------
 
 
@@ -391,54 +295,3 @@ def test_p223_a_driver_that_is_down_is_503_and_delivers_nothing(serve: Serve) ->
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert client.events() == []
-
-
-# ---- the API of 2012 ------------------------------------------------------------------------------------------
-
-
-def old(server: InProcess, query: str, body: bytes = b"raw text", channel: str = "a") -> Answer:
-    return server.call("POST", f"/channels/{channel}/events", body, query)
-
-
-def test_the_old_api_takes_the_body_as_data_and_answers_202_without_a_body(server: InProcess) -> None:
-    cause, other = server.joined("a"), server.joined("a")
-    answer = old(server, f"name=e&socket_id={cause.name()}")
-    assert (answer.status, answer.body) == (202, b"")
-    assert cause.events() == []
-    assert other.events() == [published("a", "raw text")]
-
-
-@pytest.mark.parametrize("body", (b"", b'{"a": 1}', b'"quoted"', "é😀".encode()))
-def test_the_old_api_tells_the_body_as_it_is(server: InProcess, body: bytes) -> None:
-    client = server.joined("a")
-    assert old(server, "name=e", body).status == 202
-    assert client.events() == [published("a", body.decode())]
-
-
-@pytest.mark.parametrize(
-    ("query", "body", "status", "text"),
-    (
-        ("", b"1", 400, "Missing parameter: name"),
-        ("name=", b"1", 400, "Missing parameter: name"),
-        ("name=pusher:x", b"1", 400, "Event name may not start with pusher:"),
-        ("name=e&socket_id=abc", b"1", 400, "Invalid socket id: abc"),
-        ("name=e", b"\xff", 400, "Invalid parameter: data"),
-        (
-            "name=e",
-            b"x" * 10_241,
-            413,
-            "The data content of this event exceeds the allowed maximum (10240 bytes) (limits.event_bytes = 10240)",
-        ),
-    ),
-)
-def test_the_old_api_keeps_the_rules_of_the_new_one(
-    server: InProcess, query: str, body: bytes, status: int, text: str
-) -> None:
-    client = server.joined("a")
-    answer = old(server, query, body)
-    assert (answer.status, answer.text) == (status, text + "\n")
-    assert client.events() == []
-
-
-def test_the_old_api_knows_the_grammar_of_channels(server: InProcess) -> None:
-    assert old(server, "name=e", channel="a:b").text == "Invalid channel name: a:b\n"
