@@ -321,9 +321,10 @@ class Connection:
         self._tell(SignedIn(command.user_data))
         if not self.app.watchlists:
             return
+        # Watching comes before the error, which may be the one too many and end the connection.
+        standing = board.users.watch(app_id, watchlist, self)
         if exceeded:
             self._reject(watchlist_exceeded(board.limits))
-        standing = board.users.watch(app_id, watchlist, self)
         if standing.online or standing.offline:
             self._tell(standing)
 
