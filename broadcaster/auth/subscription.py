@@ -52,14 +52,15 @@ def authorize(
     _check_auth(app, socket_id, channel, subscribe.auth, channel_data)
     if not kind & Kind.PRESENCE:
         return None
-    if channel_data is None and user is not None:
-        return Member(user.id, user.info)
-    if channel_data is None:
+    if channel_data is not None:
+        member, size = _member(channel, channel_data), len(channel_data.encode())
+    elif user is not None:
+        member, size = Member(user.id, user.info), len(user.info)
+    else:
         _unauthorized(channel, "presence channels need channel_data or a signed-in user")
-    member = _member(channel, channel_data)
     if limits.user_id_length and len(member.user_id) > limits.user_id_length:
         _too_large(channel, limits, "user_id_length")
-    if limits.member_bytes and len(channel_data.encode()) > limits.member_bytes:
+    if limits.member_bytes and size > limits.member_bytes:
         _too_large(channel, limits, "member_bytes")
     return member
 
