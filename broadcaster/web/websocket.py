@@ -151,6 +151,7 @@ class WebSocket(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The link is down."""
         self.state = self.STATE_CLOSED
+        self.write = _nowhere
         self._wheel.clear(self)
         self._outbox.stopProducing()
         client, self.client = self.client, None
@@ -210,4 +211,4 @@ class WebSocket(WebSocketServerProtocol):
 
 
 def _nowhere(data: bytes, expendable: bool = False) -> None:
-    """Where bytes go after the close frame, which nothing may follow."""
+    """Where bytes go after the close frame, which nothing may follow, and when there is no link any more."""
