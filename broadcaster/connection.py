@@ -91,7 +91,8 @@ class Connection:
         self._closing = False
         self._user: User | None = None
         now = board.clock()
-        self._unauthorized_until = now + board.limits.authorization_seconds if app.authorized_connections else None
+        seconds = board.limits.authorization_seconds
+        self._unauthorized_until = now + seconds if app.authorized_connections and seconds else None
         self._heartbeat = Heartbeat(now, app.activity_timeout)
 
     # ---- life -------------------------------------------------------------------------------------------------
@@ -113,10 +114,8 @@ class Connection:
     def due(self, now: float) -> float | None:
         """See `Timed`."""
         if self._unauthorized_until is not None and now >= self._unauthorized_until:
-            self._unauthorized_until = None
-            if self._user is None and not any(kind_of(name) & Kind.AUTH for name in self._subscriptions):
-                self.close(4009, "Connection not authorized within timeout")
-                return None
+            self.close(4009, "Connection not authorized within timeout")
+            return None
         action, following = self._heartbeat.check(now)
         if action is Action.PING:
             self._transport.ping()
@@ -251,6 +250,8 @@ class Connection:
                 board.membership.leave(app_id, name, self.socket_id)
                 raise
         self._subscriptions[name] = member
+        if kind_of(name) & Kind.AUTH:
+            self._unauthorized_until = None
         self._tell(Subscribed(name, members))
         if kind_of(name) & Kind.CACHE:
             cached = board.cache.last(app_id, name, board.clock())
@@ -312,6 +313,7 @@ class Connection:
         exceeded = bool(most) and len(user.watchlist) > most
         watchlist = user.watchlist[: most or None] if self.app.watchlists else ()
         self._user = User(user.id, user.info, watchlist)
+        self._unauthorized_until = None
         if before is None:
             board.users.sign_in(app_id, user.id, self)
             self._subscriptions[USER_CHANNEL + user.id] = None
