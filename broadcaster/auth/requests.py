@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import groupby
@@ -32,6 +33,9 @@ def authenticate(app: App, method: str, path: str, query: str, body: bytes, now:
     ``path`` and ``query`` are as on the wire; an array comes back joined by commas under its bare name.
     Raises `RequestRefused`, and nothing else, for the first fault in the order and the words of Pusher.
     """
+    publish = _PUBLISH.fullmatch(query)
+    if publish is not None and _is_good(app, method, path, query, publish, body, now):
+        return {"body_md5": publish[3]}
     try:
         return _authenticate(app, method, path, query, body, now)
     except RequestRefused as refusal:
@@ -44,20 +48,43 @@ def authenticate(app: App, method: str, path: str, query: str, body: bytes, now:
             raise refusal from None
 
 
+_PUBLISH = re.compile(
+    r"auth_key=([^&=%+]*)&auth_timestamp=(\d{1,15})&auth_version=1\.0&body_md5=([0-9a-f]{32})&auth_signature=([0-9a-f]{64})",
+    re.ASCII,
+)
+"""The query of nearly every publish. `_is_good` says yes to those that are right, at half the cost of the careful way;
+every other query, and every no, goes that way, which knows all forms and finds the words."""
+
+
+def _is_good(app: App, method: str, path: str, query: str, publish: re.Match[str], body: bytes, now: float) -> bool:
+    key, timestamp, body_md5, signature = publish.groups()
+    return (
+        app.enabled
+        and key == app.key
+        and abs(now - int(timestamp)) < WINDOW
+        and matches(app.secrets, f"{method}\n{path}\n{query[: publish.end(3)]}", signature)
+        and body_md5 == hashlib.md5(body, usedforsecurity=False).hexdigest()
+    )
+
+
 def _authenticate(app: App, method: str, path: str, query: str, body: bytes, now: float) -> dict[str, str]:
-    parameters, forms = _plain(query) or _closely(query)
+    parameters, forms = _closely(query)
     _check_claims(app, parameters, now)
     signature = parameters.get("auth_signature", "")
-    # The SDKs for PHP and Node sign the path that they were given, their HTTP libraries encode it.
-    paths = (path, unquote(path)) if "%" in path else (path,)
-    texts = [f"{method.upper()}\n{each}\n{form}" for form in forms for each in paths]
-    if not any(matches(app.secrets, text, signature) for text in dict.fromkeys(texts)):
+    texts = [f"{method.upper()}\n{path}\n{form}" for form in forms]
+    if "%" in path:
+        # The SDKs for PHP and Node sign the path that they were given, their HTTP libraries encode it.
+        texts += [f"{method.upper()}\n{unquote(path)}\n{form}" for form in forms]
+    for text in texts:
+        if matches(app.secrets, text, signature):
+            break
+    else:
         wanted = f'HmacSHA256Hex("{texts[0]}", your_secret_key)'
         raise RequestRefused(401, f'Invalid signature: you should have sent {wanted}, but you sent "{signature}"')
     _check_body(parameters.get("body_md5"), body)
     if not app.enabled:
         raise RequestRefused(403, "Application disabled")
-    return {name: value for name, value in parameters.items() if not name.startswith("auth_")}
+    return {name: value for name, value in parameters.items() if name[:5] != "auth_"}
 
 
 def _check_claims(app: App, parameters: dict[str, str], now: float) -> None:
@@ -89,27 +116,6 @@ def _check_body(body_md5: str | None, body: bytes) -> None:
 # ---- what a query says, and how it may have been signed --------------------------------------------------------
 
 
-def _plain(query: str) -> tuple[dict[str, str], Iterable[str]] | None:
-    """The parameters and the only form of a query that says each once, in lower case and unencoded, or None.
-
-    Nearly all publishes are such, and this is what makes them cheap.
-    """
-    if "%" in query or "+" in query or "[" in query:
-        return None
-    pairs = [pair.split("=", 1) for pair in query.split("&")]
-    try:
-        parameters = dict(pairs)
-    except ValueError:
-        return None
-    if len(parameters) != len(pairs) or not "".join(parameters).islower():
-        return None
-    *names, last = parameters
-    if last == "auth_signature" and names == sorted(names):
-        return parameters, (query.rpartition("&")[0],)
-    form = "&".join([f"{name}={value}" for name, value in sorted(parameters.items()) if name != "auth_signature"])
-    return parameters, (form,)
-
-
 def _closely(query: str) -> tuple[dict[str, str], Iterable[str]]:
     """The parameters of any query, and its forms: as on the wire, arrays joined, repeated names as ``name[]``.
 
@@ -137,6 +143,9 @@ def _closely(query: str) -> tuple[dict[str, str], Iterable[str]]:
 def _field(pair: str) -> tuple[str, int, str, str]:
     """Of ``name[2]=value``: the bare name, the index, the whole name and the value, decoded."""
     name, _, value = pair.partition("=")
+    if "%" not in pair and "+" not in pair and "[" not in name:
+        name = name.lower()
+        return name, 0, name, value
     name = unquote_plus(name).lower()
     bare, bracket, rest = name.partition("[")
     index = rest.removesuffix("]")

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 
 from broadcaster.settings import App
 
 
 def sign(secret: str, text: str | bytes) -> str:
     """The signature of ``text`` with ``secret``."""
-    return hmac.digest(_bytes(secret), _bytes(text), "sha256").hex()
+    signing = _keyed(secret).copy()
+    signing.update(_bytes(text))
+    return signing.hexdigest()
+
+
+@lru_cache(maxsize=1_024)
+def _keyed(secret: str) -> hmac.HMAC:
+    # Taking in the key costs more than a third of a signature.
+    return hmac.new(_bytes(secret), digestmod="sha256")
 
 
 def matches(secrets: Iterable[str], text: str | bytes, signature: str) -> bool:

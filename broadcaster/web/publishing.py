@@ -89,7 +89,9 @@ def _read_item(index: int, item: Raw, limits: Limits) -> Publish:
 
 def read_wanted(info: str | None, known: Iterable[str] = ATTRIBUTES) -> tuple[str, ...]:
     """The attributes that ``info=a,b`` asks for; raises `RequestRefused` for one that is not ``known``."""
-    wanted = tuple(name.strip() for name in (info or "").split(",") if name.strip())
+    if not info:
+        return ()
+    wanted = tuple(name.strip() for name in info.split(",") if name.strip())
     for name in wanted:
         if name not in known:
             raise RequestRefused(400, f"Unknown info attribute: {name}")
