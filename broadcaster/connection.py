@@ -18,7 +18,7 @@ from broadcaster.auth.signin import REFUSED as SIGNIN_REFUSED
 from broadcaster.auth.signin import read_user, watchlist_exceeded
 from broadcaster.client_events import REFUSED, why_not
 from broadcaster.errors import CommandRejected, ConnectionClosed, DriverError, MembersFull, SubscriptionRejected
-from broadcaster.interfaces import ICodec, ISubscriber, ITransport
+from broadcaster.interfaces import IAuthorizer, ICodec, ISubscriber, ITransport
 from broadcaster.limits import TokenBucket, named
 from broadcaster.messages import (
     CacheMiss,
@@ -41,9 +41,9 @@ from broadcaster.messages import (
     User,
 )
 from broadcaster.names import USER_CHANNEL, Kind, kind_of
-from broadcaster.protocols.heartbeat import Action, Heartbeat
 from broadcaster.settings import App
 from broadcaster.switchboard import Switchboard
+from broadcaster.vigil import Vigil
 
 FAULTS = 100
 FAULTS_SECONDS = 10
@@ -56,75 +56,71 @@ class Connection:
 
     __slots__ = (
         "_asking",
+        "_authorizer",
         "_board",
         "_bucket",
         "_closing",
         "_codec",
         "_faults",
-        "_heartbeat",
         "_protocol",
         "_subscriptions",
         "_transport",
-        "_unauthorized_until",
         "_user",
+        "_vigil",
         "app",
         "socket_id",
-        "spoke",
     )
 
     _log = Logger()
 
     def __init__(
-        self, app: App, socket_id: str, protocol: int, codec: ICodec, transport: ITransport, board: Switchboard
+        self,
+        app: App,
+        socket_id: str,
+        protocol: int,
+        codec: ICodec,
+        transport: ITransport,
+        board: Switchboard,
+        authorizer: IAuthorizer | None = None,
     ) -> None:
         self.app = app
         self.socket_id = socket_id
-        self.spoke: int | None = None
         self._protocol = protocol
         self._codec = codec
         self._transport = transport
         self._board = board
+        self._authorizer = authorizer or board.authorizer
+        self._vigil: Vigil | None = None
         self._subscriptions: dict[str, Member | None] = {}
         self._asking: dict[str, Deferred[None]] | None = None
         self._bucket: TokenBucket | None = None
         self._faults: deque[float] | None = None
         self._closing = False
         self._user: User | None = None
-        now = board.clock()
-        seconds = board.limits.authorization_seconds
-        self._unauthorized_until = now + seconds if app.authorized_connections and seconds else None
-        self._heartbeat = Heartbeat(now, app.activity_timeout)
 
     # ---- life -------------------------------------------------------------------------------------------------
 
-    def opened(self) -> None:
+    def opened(self, pid: str | None = None) -> None:
         """Greet; the greeting must be the first frame (pusher-js takes anything else for a broken handshake)."""
         self._board.hub.attach(self.app.id, self)
-        deadline = self._heartbeat.deadline
-        if self._unauthorized_until is not None:
-            deadline = min(deadline, self._unauthorized_until)
-        self._board.wheel.set(self, deadline)
-        self._tell(Established(self.socket_id, self.app.activity_timeout))
+        self._tell(Established(self.socket_id, self.app.activity_timeout, pid))
+
+    def watch(self) -> None:
+        """Ping the client when it is silent, and close when it is dead; for transports that do not do so."""
+        board = self._board
+        within = board.limits.authorization_seconds if self.app.authorized_connections else 0
+        self._vigil = Vigil(self, self._transport, board.clock(), self.app.activity_timeout, within)
+        board.wheel.set(self._vigil, self._vigil.deadline)
 
     def heard(self, size: int) -> None:
         """So many bytes came from the client, whatever they are."""
         self._board.counters.bytes_received += size
-        self._heartbeat.heard = self._board.clock()
+        if self._vigil is not None:
+            self._vigil.heard(self._board.clock())
 
-    def due(self, now: float) -> float | None:
-        """See `Timed`."""
-        if self._unauthorized_until is not None and now >= self._unauthorized_until:
-            self.close(4009, "Connection not authorized within timeout")
-            return None
-        action, following = self._heartbeat.check(now)
-        if action is Action.PING:
-            self._transport.ping()
-        elif action is Action.ASK:
-            self._tell(Ping())
-        elif action is Action.HANG_UP:
-            self.close(4201, "Pong reply not received")
-            return None
-        return following if self._unauthorized_until is None else min(following, self._unauthorized_until)
+    def ask(self) -> None:
+        """Ping in the words of the dialect."""
+        self._tell(Ping())
 
     def close(self, code: int, reason: str) -> None:
         """End the connection with a code of 4000–4299; protocol 5 is told by an error frame first.
@@ -152,7 +148,8 @@ class Connection:
         """Undo what was subscribed, at the cost of just that; from now on nothing is heard."""
         self._closing = True
         board = self._board
-        board.wheel.clear(self)
+        if self._vigil is not None:
+            board.wheel.clear(self._vigil)
         for asking in list((self._asking or {}).values()):
             asking.cancel()
         for name in list(self._subscriptions):
@@ -241,7 +238,7 @@ class Connection:
     async def _admit(self, command: Subscribe) -> None:
         # The order is a promise: allowed, then joined, then subscribed, then told, so that nothing falls between.
         board, app_id, name = self._board, self.app.id, command.channel
-        member = await board.authorizer.authorize(self.app, self.socket_id, command, self._user)
+        member = await self._authorizer.authorize(self.app, self.socket_id, command, self._user)
         members: tuple[Member, ...] | None = None
         if member is not None:
             try:
@@ -250,8 +247,8 @@ class Connection:
                 board.membership.leave(app_id, name, self.socket_id)
                 raise
         self._subscriptions[name] = member
-        if kind_of(name) & Kind.AUTH:
-            self._unauthorized_until = None
+        if kind_of(name) & Kind.AUTH and self._vigil is not None:
+            self._vigil.authorized()
         self._tell(Subscribed(name, members))
         if kind_of(name) & Kind.CACHE:
             cached = board.cache.last(app_id, name, board.clock())
@@ -313,7 +310,8 @@ class Connection:
         exceeded = bool(most) and len(user.watchlist) > most
         watchlist = user.watchlist[: most or None] if self.app.watchlists else ()
         self._user = User(user.id, user.info, watchlist)
-        self._unauthorized_until = None
+        if self._vigil is not None:
+            self._vigil.authorized()
         if before is None:
             board.users.sign_in(app_id, user.id, self)
             self._subscriptions[USER_CHANNEL + user.id] = None

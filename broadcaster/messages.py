@@ -121,6 +121,7 @@ class Established(Struct, frozen=True):
 
     socket_id: str
     activity_timeout: int
+    pid: str | None = None
 
 
 class Failure(Struct, frozen=True):

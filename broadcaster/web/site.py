@@ -178,6 +178,7 @@ class Site:
         socket.client = connection
         outbox.overflowed = connection.overflowed
         connection.opened()
+        connection.watch()
 
     def _refuse(self, socket: WebSocket, codec: PusherCodec, refused: ConnectionClosed) -> None:
         self._board.counters.refusals[str(refused.code)] += 1
