@@ -23,6 +23,7 @@ from broadcaster.limits import TokenBucket, named
 from broadcaster.messages import (
     CacheMiss,
     ClientEvent,
+    Command,
     Envelope,
     Established,
     Event,
@@ -187,10 +188,19 @@ class Connection:
 
     def receive(self, frame: bytes | str) -> None:
         """Take one text frame. Whatever is wrong with it is told to the client; nothing is raised."""
+        try:
+            command = self._codec.decode(frame)
+        except CommandRejected as rejected:
+            if not self._closing:
+                self._reject(rejected)
+        else:
+            self.perform(command)
+
+    def perform(self, command: Command) -> None:
+        """Do what a client asked; what it may not is told to it."""
         if self._closing:
             return
         try:
-            command = self._codec.decode(frame)
             self._PERFORM[type(command)](self, command)
         except CommandRejected as rejected:
             self._reject(rejected)
@@ -219,6 +229,10 @@ class Connection:
     def _subscribe(self, command: Subscribe) -> None:
         name = command.channel
         if name in self._subscriptions or (self._asking and name in self._asking):
+            if self._codec.resubscribes:
+                if name in self._subscriptions:
+                    self._ask(command)
+                return
             if kind_of(name) & Kind.USER and name in self._subscriptions:
                 # Signing in has subscribed to it; clients ask again, and pusher-websocket-dotnet waits for the answer.
                 self._tell(Subscribed(name))
@@ -229,6 +243,10 @@ class Connection:
         if limits.subscriptions_per_connection and held >= limits.subscriptions_per_connection:
             reason = named("Too many subscriptions", limits, "subscriptions_per_connection")
             raise SubscriptionRejected(name, "LimitReached", 403, reason)
+        self._ask(command)
+
+    def _ask(self, command: Subscribe) -> None:
+        name = command.channel
         asking = Deferred.fromCoroutine(self._admit(command))
         if not asking.called:
             self._asking = self._asking or {}
@@ -246,6 +264,7 @@ class Connection:
             except CancelledError:
                 board.membership.leave(app_id, name, self.socket_id)
                 raise
+        again = name in self._subscriptions
         self._subscriptions[name] = member
         if kind_of(name) & Kind.AUTH and self._vigil is not None:
             self._vigil.authorized()
@@ -253,7 +272,8 @@ class Connection:
         if kind_of(name) & Kind.CACHE:
             cached = board.cache.last(app_id, name, board.clock())
             self._tell(Published(cached.name, name, cached.data) if cached is not None else CacheMiss(name))
-        board.hub.subscribe(app_id, name, self)
+        if not again:
+            board.hub.subscribe(app_id, name, self)
 
     def _answered(self, result: object, name: str) -> None:
         if self._asking is not None:
@@ -274,11 +294,12 @@ class Connection:
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         name = command.channel
+        asking = self._asking.get(name) if self._asking is not None else None
+        if asking is not None:
+            asking.cancel()
         if name in self._subscriptions:
             self._leave(name)
-        elif self._asking is not None and name in self._asking:
-            self._asking[name].cancel()
-        else:
+        elif asking is None:
             reason = f"No current subscription to channel {name}, or subscription in progress"
             raise CommandRejected(None, reason)
 

@@ -105,6 +105,8 @@ class ISubscriber(Interface):
 class ICodec(Interface):
     """One dialect in one wire form; stateless and shared by all its connections, so that encodings are too."""
 
+    resubscribes = Attribute("bool: whether subscribing again asks and answers anew; else it is an error.")
+
     def decode(frame: bytes | str) -> Command:
         """What a client asked. Raises `CommandRejected` for what it cannot mean."""
 

@@ -77,6 +77,8 @@ _string = msgspec.json.Decoder(str).decode
 class PusherCodec:
     """Pusher's dialect over WebSocket: what `encode` gives are finished frames, made of texts by ``wrap``."""
 
+    resubscribes = False
+
     def __init__(self, wrap: Callable[[bytes], bytes] = text_frame) -> None:
         self._wrap = wrap
 
