@@ -10,7 +10,7 @@ from typing import Any, cast
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
 
-from broadcaster.errors import ConfigError
+from broadcaster.errors import ConfigError, DriverError
 from broadcaster.interfaces import IDriver, IDriverMaker
 
 
@@ -39,3 +39,17 @@ def driver_maker(name: str, source: str) -> IDriverMaker:
     known = ", ".join(sorted(makers))
     remedy = f"did you mean {nearest[0]!r}?" if nearest else f"installed are: {known}"
     raise ConfigError(source, "driver.name", f"there is no driver {name!r}", remedy)
+
+
+def make_driver(maker: IDriverMaker, reactor: Any, options: Mapping[str, Any], source: str) -> IDriver:
+    """The driver that ``maker`` makes; raises `ConfigError` for whatever keeps it from that, and for none at all."""
+    try:
+        driver = maker.make(reactor, options)
+        if not IDriver.providedBy(driver):
+            raise TypeError(f"make() returned {type(driver).__name__}, which is no IDriver")
+    except ConfigError:
+        raise
+    except Exception as error:
+        problem = f"driver {maker.name!r} cannot be made: {DriverError.of(error)}"
+        raise ConfigError(source, "driver.name", problem, "install it whole, or name another") from error
+    return driver

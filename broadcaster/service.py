@@ -27,7 +27,7 @@ from broadcaster.hub import Hub
 from broadcaster.interfaces import IDriver, IMembership
 from broadcaster.membership import LocalMembership
 from broadcaster.metrics import CONTENT_TYPE, Metrics
-from broadcaster.plugins import driver_maker
+from broadcaster.plugins import driver_maker, make_driver
 from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.settings import Settings
@@ -72,7 +72,8 @@ def build(
     cache = Cache({app.id: app.cache_seconds for app in settings.apps})
     hub = Hub(turns.wake, counters, users, cache, clock)
     turns.broadcast_with(hub.step)
-    driver = driver_maker(settings.driver.name, settings.source).make(reactor, settings.driver.options)
+    maker = driver_maker(settings.driver.name, settings.source)
+    driver = make_driver(maker, reactor, settings.driver.options, settings.source)
     membership = _membership(driver, settings.driver.name, hub, counters)
     publisher = Publisher(driver, settings.driver.name, counters)
     wheel = Wheel(clock())
