@@ -209,6 +209,10 @@ class Connection:
         except Exception:
             self._fail(Fault())
 
+    def binary(self, data: bytes) -> None:
+        """See `Client` of ``websocket``: no dialect with a connection behind it has binary messages."""
+        self.refuse("Binary frames are not supported")
+
     def refuse(self, reason: str) -> None:
         """The transport got something that cannot be a command."""
         if not self._closing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
 from hashlib import sha1
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
@@ -27,10 +28,24 @@ def text_frame(text: bytes) -> bytes:
     return frame(TEXT, text)
 
 
-def close_frame(code: int, reason: str) -> bytes:
-    """A close frame; a reason that is too long is cut between characters."""
+def close_frame(code: int | None, reason: str) -> bytes:
+    """A close frame; a reason that is too long is cut between characters, and there is none without a code."""
+    if code is None:
+        return frame(CLOSE, b"")
     text = reason.encode()[:LARGEST_REASON].decode(errors="ignore").encode()
     return frame(CLOSE, code.to_bytes(2, "big") + text)
+
+
+def texts(data: bytes) -> Iterator[str]:
+    """The messages in a sequence of finished text frames, as `text_frame` makes them."""
+    at = 0
+    while at < len(data):
+        size, at = data[at + 1], at + 2
+        if size >= 126:
+            wide = 2 if size == 126 else 8
+            size, at = int.from_bytes(data[at : at + wide], "big"), at + wide
+        yield data[at : at + size].decode()
+        at += size
 
 
 def accept(key: bytes) -> bytes:

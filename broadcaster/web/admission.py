@@ -49,11 +49,20 @@ class Admission:
                 raise ConnectionClosed(4005, "Path not found")
         if app is None:
             raise ConnectionClosed(4001, "Application does not exist")
+        self.check_app(app, request)
+        protocol = _protocol(request)
+        self.check_room(app, request)
+        return Admitted(app, protocol)
+
+    def check_app(self, app: App, request: Request) -> None:
+        """Whether the app takes clients, and from such a link; raises `ConnectionClosed`."""
         if not app.enabled:
             raise ConnectionClosed(4003, "Application disabled")
         if app.tls_only and not request.secure:
             raise ConnectionClosed(4000, "Application only accepts SSL connections, reconnect using wss://")
-        protocol = _protocol(request)
+
+    def check_room(self, app: App, request: Request) -> None:
+        """Whether this client may come in now; raises `ConnectionClosed`."""
         if not allowed_origin(request.header("origin"), app.origins or self._server.origins):
             raise ConnectionClosed(4009, "Origin not allowed")
         if self.draining:
@@ -62,7 +71,6 @@ class Admission:
             raise ConnectionClosed(4004, "Application is over connection quota")
         if self._capacity and self._hub.count() >= self._capacity:
             raise ConnectionClosed(4100, "Over capacity")
-        return Admitted(app, protocol)
 
 
 def subprotocol(request: Request) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -21,6 +19,7 @@ from broadcaster.switchboard import Switchboard
 from broadcaster.web.admission import Admission, Admitted, allowed_origin, subprotocol
 from broadcaster.web.api import Answer, Api
 from broadcaster.web.frontdoor import Upgrade
+from broadcaster.web.handshake import Turned, websocket_key
 from broadcaster.web.http import Headers, Request, Response, text
 from broadcaster.web.outbox import Outbox
 from broadcaster.web.transports import hand_over
@@ -30,22 +29,6 @@ HTML = "text/html; charset=utf-8"
 
 _FALLBACK = 'SockJS and XHR fallbacks are not served here; use enabledTransports: ["ws","wss"]'
 _AUTH_ENDPOINTS = ("/pusher/auth", "/pusher/user-auth", "/broadcasting/auth", "/broadcasting/user-auth")
-
-
-class Turned:
-    """The client of a link that was refused: whatever it still says is not heard."""
-
-    def receive(self, frame: bytes | str) -> None:
-        """Nothing."""
-
-    def refuse(self, reason: str) -> None:
-        """Nothing."""
-
-    def heard(self, size: int) -> None:
-        """Nothing."""
-
-    def gone(self) -> None:
-        """Nothing."""
 
 
 class Site:
@@ -142,20 +125,12 @@ class Site:
     # ---- WebSockets -------------------------------------------------------------------------------------------
 
     def _upgrade(self, request: Request) -> Response | Upgrade:
-        if request.method != "GET" or "upgrade" not in request.tokens("connection"):
-            return text(400, "Bad WebSocket handshake: GET and Connection: Upgrade are required")
-        if request.header("sec-websocket-version") != "13":
-            return text(426, "Bad WebSocket handshake: version 13 is spoken here", ("Sec-WebSocket-Version", "13"))
-        key = (request.header("sec-websocket-key") or "").strip()
-        try:
-            nonce = base64.b64decode(key, validate=True)
-        except (binascii.Error, ValueError):
-            nonce = b""
-        if len(nonce) != 16:
-            return text(400, "Bad WebSocket handshake: Sec-WebSocket-Key must be 16 bytes in base64")
+        key = websocket_key(request)
+        if isinstance(key, Response):
+            return key
         return Upgrade(lambda transport, outbox: self._open(request, key, transport, outbox))
 
-    def _open(self, request: Request, key: str, transport: Any, outbox: Outbox) -> WebSocket:
+    def _open(self, request: Request, key: bytes, transport: Any, outbox: Outbox) -> WebSocket:
         board = self._board
         socket = WebSocket(outbox, request.peer, self._largest_frame, board.wheel, board.clock)
         extension = negotiate(request.header("sec-websocket-extensions")) if self._server.compression else None
@@ -163,7 +138,7 @@ class Site:
         if extension is not None:
             socket.inflate()
             codec = self._deflating
-        outbox.write(switching_protocols(key.encode(), subprotocol(request), extension))
+        outbox.write(switching_protocols(key, subprotocol(request), extension))
         try:
             admitted = self._admission.admit(request)
         except ConnectionClosed as refused:

@@ -33,8 +33,8 @@ class Client(Protocol):
     def receive(self, frame: bytes | str) -> None:
         """One text message."""
 
-    def refuse(self, reason: str) -> None:
-        """A message that cannot be one."""
+    def binary(self, data: bytes) -> None:
+        """One binary message."""
 
     def heard(self, size: int) -> None:
         """So many bytes came in, whatever they are."""
@@ -112,8 +112,8 @@ class WebSocket(WebSocketServerProtocol):
         """See `ITransport`."""
         self.write(frame(PING, b""))
 
-    def close(self, code: int, reason: str) -> None:
-        """See `ITransport`: a close frame, then five seconds for its answer."""
+    def close(self, code: int | None = None, reason: str = "") -> None:
+        """See `ITransport`: a close frame, with a code or none, then five seconds for its answer."""
         if self.state == self.STATE_OPEN:
             self.write(close_frame(code, reason))
             self.write = _nowhere
@@ -193,7 +193,7 @@ class WebSocket(WebSocketServerProtocol):
         if self.failedByMe or self.state != self.STATE_OPEN or client is None:
             return
         if self.message_is_binary:
-            client.refuse("Binary frames are not supported")
+            client.binary(b"".join(pieces))
             return
         try:
             text = (pieces[0] if len(pieces) == 1 else b"".join(pieces)).decode()
