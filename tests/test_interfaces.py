@@ -1,0 +1,91 @@
+"""Every seam has an implementation, and every implementation is what it says it is."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from zope.interface import Interface, implementedBy
+from zope.interface.interface import InterfaceClass
+from zope.interface.verify import verifyObject
+
+import broadcaster
+from broadcaster import interfaces
+from broadcaster.counters import Counters
+from broadcaster.drivers.memory import MemoryDriver
+from broadcaster.settings import Limits
+from tests.drivers import ScriptedDriver
+from tests.inprocess import InProcess
+
+INTERFACES = [each for each in vars(interfaces).values() if isinstance(each, InterfaceClass) and each is not Interface]
+
+
+def implementations() -> dict[str, type]:
+    """The classes of this package that implement any of its interfaces, by dotted name."""
+    found = {}
+    for module in pkgutil.walk_packages(broadcaster.__path__, "broadcaster."):
+        for name, each in inspect.getmembers(import_module(module.name), inspect.isclass):
+            if each.__module__ == module.name and promised(each):
+                found[f"{module.name}.{name}"] = each
+    return found
+
+
+def promised(implementation: type) -> list[InterfaceClass]:
+    return [each for each in implementedBy(implementation).flattened() if each in INTERFACES]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[InProcess]:
+    server = InProcess()
+    yield server
+    server.stop()
+
+
+def connection(server: InProcess) -> Any:
+    server.open()
+    return server.service.hub.connections()[-1]
+
+
+EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
+    "auth.endpoint.EndpointAuthorizer": lambda made, server: made(None, "", None),
+    "auth.subscription.SignatureAuthorizer": lambda made, server: made(Limits()),
+    "connection.Connection": lambda made, server: connection(server),
+    "drivers.memory.MemoryDriver": lambda made, server: made(),
+    "hub.Hub": lambda made, server: server.service.hub,
+    "membership.LocalMembership": lambda made, server: made(server.service.hub),
+    "plugins.DriverMaker": lambda made, server: made("memory", "broadcaster.drivers.memory"),
+    "protocols.pusher.PusherCodec": lambda made, server: made(),
+    "shared_membership.SharedMembership": lambda made, server: made(None, "memory", Counters()),
+    "subscription_counts.SubscriptionCounts": lambda made, server: made((), server.service.hub, None, lambda: 0.0),
+    "web.websocket.WebSocket": lambda made, server: connection(server)._transport,
+}
+"""One object of each implementation, named without the package."""
+
+
+@pytest.mark.parametrize("name", implementations())
+def test_an_implementation_keeps_its_interfaces(server: InProcess, name: str) -> None:
+    implementation = implementations()[name]
+    example = EXAMPLES[name.removeprefix("broadcaster.")](implementation, server)
+    assert type(example) is implementation
+    for interface in promised(implementation):
+        assert verifyObject(interface, example)
+
+
+@pytest.mark.parametrize("interface", INTERFACES, ids=lambda interface: interface.__name__)
+def test_an_interface_has_an_implementation(interface: InterfaceClass) -> None:
+    assert any(interface in promised(each) for each in implementations().values())
+
+
+def test_a_method_of_the_wrong_form_would_be_found() -> None:
+    driver = MemoryDriver()
+    driver.publish = lambda app_id: None  # type: ignore[assignment,misc]
+    with pytest.raises(Exception, match="publish"):
+        verifyObject(interfaces.IDriver, driver)
+
+
+def test_the_drivers_that_tests_script_are_drivers_too() -> None:
+    assert verifyObject(interfaces.IDriver, ScriptedDriver())
