@@ -42,17 +42,20 @@ class TrustedProxies:
         if not self.trust(peer):
             return peer, secure
         address = peer
+        hops: list[str] = []
         for name, value in headers:
             if name == "x-forwarded-proto":
                 secure = value.split(",")[-1].strip().lower() in ("https", "wss")
             elif name == "x-forwarded-for":
-                for hop in reversed(value.split(",")):
-                    parsed = _parse(hop.strip())
-                    if parsed is None:
-                        break
-                    address = str(parsed)
-                    if not self.trust(address):
-                        break
+                # HAProxy adds a line of its own to those that are there.
+                hops += value.split(",")
+        for hop in reversed(hops):
+            parsed = _parse(hop.strip())
+            if parsed is None:
+                break
+            address = str(parsed)
+            if not self.trust(address):
+                break
         return address, secure
 
 
