@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -20,22 +21,23 @@ class Cache:
 
     def __init__(self, seconds: Mapping[str, int]) -> None:
         self._seconds = seconds
-        self._events: dict[tuple[str, str], Cached] = {}
+        self._events: dict[str, dict[str, Cached]] = {app_id: {} for app_id, kept in seconds.items() if kept}
 
     def keep(self, app_id: str, channel: str, name: str, data: str, now: float) -> None:
         """Remember an event; whoever is subscribed, and also when nobody is."""
-        seconds = self._seconds.get(app_id, 0)
-        # Taken out and put in again, so that the oldest stand first for `forget`.
-        self._events.pop((app_id, channel), None)
-        if seconds:
-            self._events[app_id, channel] = Cached(name, data, now + seconds)
+        events = self._events.get(app_id)
+        if events is not None:
+            # Taken out and put in again, so that an app's events stand in the order in which they expire.
+            events.pop(channel, None)
+            events[channel] = Cached(name, data, now + self._seconds[app_id])
 
     def last(self, app_id: str, channel: str, now: float) -> Cached | None:
         """The event that is kept for that channel, if its time is not over."""
-        cached = self._events.get((app_id, channel))
+        cached = self._events.get(app_id, {}).get(channel)
         return cached if cached is not None and cached.expires > now else None
 
     def forget(self, now: float) -> None:
-        """Let go of what nobody can be told any more."""
-        for key in [key for key, cached in self._events.items() if cached.expires <= now]:
-            del self._events[key]
+        """Let go of what nobody can be told any more, at the cost of just that."""
+        for events in self._events.values():
+            for channel, _ in list(takewhile(lambda kept: kept[1].expires <= now, events.items())):
+                del events[channel]
