@@ -68,7 +68,10 @@ class IMembership(Interface):
     """
 
     def join(app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:
-        """Fires with all members, the joiner among them; the first connection's info stands for its user.
+        """Fires with all members, the joiner among them, in the order of their newest connections.
+
+        For its user stand the info of the first connection, and the data and the socket id of the newest. A
+        connection that joins again is there once, as the member that it is now.
 
         Fails with `MembersFull` when the user is new and ``limit`` (0: none) members are there, with
         `DriverError` when it cannot be known.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
@@ -16,11 +17,38 @@ from broadcaster.messages import Member, MemberAdded, MemberRemoved
 
 @dataclass(slots=True)
 class _Roster:
-    """The members of one channel, and whose connection is whose."""
+    """The members of one channel by user, and each user's connections; both with the newest last."""
 
     members: dict[str, Member] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)
-    tabs: dict[str, int] = field(default_factory=dict)
+    tabs: dict[str, dict[str, Member]] = field(default_factory=dict)
+
+    def add(self, member: Member) -> None:
+        """One more connection: it stands for its user from now on, but for the info."""
+        user_id, socket_id = member.user_id, member.socket_id
+        tabs = self.tabs.setdefault(user_id, {})
+        # Popped first, since a key that is there already would keep its place.
+        self.users.pop(socket_id, None)
+        tabs.pop(socket_id, None)
+        self.users[socket_id], tabs[socket_id] = user_id, member
+        known = self.members.pop(user_id, member)
+        self.members[user_id] = replace(member, info=known.info)
+
+    def remove(self, socket_id: str) -> Member | None:
+        """One connection less; the member, if it was the user's last."""
+        user_id = self.users.pop(socket_id)
+        tabs = self.tabs[user_id]
+        del tabs[socket_id]
+        if not tabs:
+            del self.tabs[user_id]
+            return self.members.pop(user_id)
+        shown = self.members[user_id]
+        if shown.socket_id == socket_id:
+            newest = next(reversed(tabs.values()))
+            self.members[user_id] = replace(newest, info=shown.info)
+            order = {each: place for place, each in enumerate(self.users)}
+            self.members = dict(sorted(self.members.items(), key=lambda item: order[item[1].socket_id]))
+        return None
 
 
 @implementer(IMembership)
@@ -33,27 +61,26 @@ class LocalMembership:
 
     def join(self, app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:
         """See `IMembership`."""
+        roster = self._rosters.get((app_id, channel))
+        if roster is not None and roster.users.get(socket_id, member.user_id) != member.user_id:
+            self.leave(app_id, channel, socket_id)
         roster = self._rosters.get((app_id, channel)) or _Roster()
-        user_id = member.user_id
-        if user_id not in roster.members:
+        member = replace(member, socket_id=socket_id)
+        if member.user_id not in roster.members:
             if limit and len(roster.members) >= limit:
                 return fail(MembersFull())
-            roster.members[user_id] = member
             self._hub.deliver(app_id, MemberAdded(channel, member))
-        roster.users[socket_id] = user_id
-        roster.tabs[user_id] = roster.tabs.get(user_id, 0) + 1
+        roster.add(member)
         self._rosters[app_id, channel] = roster
         return succeed(tuple(roster.members.values()))
 
     def leave(self, app_id: str, channel: str, socket_id: str) -> Deferred[None]:
         """See `IMembership`."""
         roster = self._rosters.get((app_id, channel))
-        user_id = roster.users.pop(socket_id, None) if roster else None
-        if roster is not None and user_id is not None:
-            roster.tabs[user_id] -= 1
-            if not roster.tabs[user_id]:
-                del roster.tabs[user_id], roster.members[user_id]
-                self._hub.deliver(app_id, MemberRemoved(channel, user_id))
+        if roster is not None and socket_id in roster.users:
+            gone = roster.remove(socket_id)
+            if gone is not None:
+                self._hub.deliver(app_id, MemberRemoved(channel, gone))
             if not roster.members:
                 del self._rosters[app_id, channel]
         return succeed(None)

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 
 class Member(Struct, frozen=True):
-    """Somebody on a presence channel; ``info`` is JSON text, passed on as it came."""
+    """Somebody on a presence channel; ``info`` is JSON text, passed on as it came.
+
+    ``data`` is the JSON object by which the application named the member, empty where it did not; ``socket_id`` is
+    the newest of the user's connections.
+    """
 
     user_id: str
     info: bytes = b"{}"
+    data: bytes = b""
+    socket_id: str = ""
 
 
 class User(Struct, frozen=True):
@@ -56,7 +62,7 @@ class MemberRemoved(Struct, frozen=True):
     """The last connection of a user left ``channel``."""
 
     channel: str
-    user_id: str
+    member: Member
 
 
 class Terminated(Struct, frozen=True):
@@ -83,11 +89,15 @@ class Pong(Struct, frozen=True):
 
 
 class Subscribe(Struct, frozen=True):
-    """Let me hear ``channel``; ``channel_data`` is the signed text of a presence member, byte for byte."""
+    """Let me hear ``channel``; ``channel_data`` is the signed text of a presence member, byte for byte.
+
+    ``headers`` are for the application, where that is asked instead of having signed.
+    """
 
     channel: str
     auth: str | None = None
     channel_data: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Unsubscribe(Struct, frozen=True):
@@ -117,7 +127,7 @@ Command: TypeAlias = Ping | Pong | Subscribe | Unsubscribe | ClientEvent | Signi
 
 
 class Established(Struct, frozen=True):
-    """The greeting; ``activity_timeout`` in seconds."""
+    """The greeting; ``activity_timeout`` in seconds, ``pid`` names the session privately if it can be resumed."""
 
     socket_id: str
     activity_timeout: int
@@ -149,12 +159,17 @@ class SubscriptionFailed(Struct, frozen=True):
 
 
 class Published(Struct, frozen=True):
-    """An `Event` as one channel tells it."""
+    """An `Event` as one channel tells it; ``offset`` is its place in the channel's history, opaque.
+
+    It is never absent: a client that was given a pid takes the last string of any event for its offset, so that one
+    told without would leave the client with its data instead.
+    """
 
     name: str
     channel: str
     data: str
     user_id: str | None = None
+    offset: str = "0"
 
 
 class CacheMiss(Struct, frozen=True):

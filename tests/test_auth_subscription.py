@@ -167,13 +167,13 @@ def test_every_private_kind_needs_its_signature(name: str) -> None:
 
 
 def test_p110_vector_c_is_member_10() -> None:
-    expected = Member("10", b'{"name":"Mr. Channels"}')
+    expected = Member("10", b'{"name":"Mr. Channels"}', C_DATA.encode())
     assert allow(Subscribe("presence-foobar", f"{KEY}:{C}", C_DATA)) == expected
 
 
 @pytest.mark.parametrize("name", ["presence-", "presence-cache-x"])
 def test_every_presence_kind_has_members(name: str) -> None:
-    assert allow(signed(name, C_DATA)) == Member("10", b'{"name":"Mr. Channels"}')
+    assert allow(signed(name, C_DATA)) == Member("10", b'{"name":"Mr. Channels"}', C_DATA.encode())
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,8 @@ def test_every_presence_kind_has_members(name: str) -> None:
     ],
 )
 def test_p116_numbers_and_strings_name_one_member(user_id: str, text: str) -> None:
-    assert presence(f'{{"user_id": {user_id} }}') == Member(text, b"{}")
+    channel_data = f'{{"user_id": {user_id} }}'
+    assert presence(channel_data) == Member(text, b"{}", channel_data.encode())
 
 
 @pytest.mark.parametrize(
@@ -217,12 +218,13 @@ def test_p117_channel_data_is_verified_as_sent(channel_data: str, digest: str) -
 
 
 def test_p118_without_info_it_is_an_empty_object() -> None:
-    assert presence('{"user_id":"1"}') == Member("1", b"{}")
+    assert presence('{"user_id":"1"}') == Member("1", b"{}", b'{"user_id":"1"}')
 
 
 @pytest.mark.parametrize("info", ["true", "5", "[1]", '"x"', "null", '{ "a" : [1, 2.50] }', r'"\u00eb\/"'])
 def test_p119_any_info_is_passed_as_is(info: str) -> None:
-    assert presence(f'{{"user_id":"1","user_info": {info} ,"more":0}}') == Member("1", info.encode())
+    channel_data = f'{{"user_id":"1","user_info": {info} ,"more":0}}'
+    assert presence(channel_data) == Member("1", info.encode(), channel_data.encode())
 
 
 OBJECT = "Invalid channel_data: it must be a JSON object"
@@ -258,7 +260,8 @@ def test_p120_channel_data_that_names_no_member(channel_data: str, reason: str) 
 
 
 def test_p122_the_length_of_a_user_id_is_limited() -> None:
-    assert presence(json.dumps({"user_id": "é" * 128})) == Member("é" * 128)
+    channel_data = json.dumps({"user_id": "é" * 128})
+    assert presence(channel_data) == Member("é" * 128, b"{}", channel_data.encode())
     reason = "limits.user_id_length exceeded (limits.user_id_length = 128)"
     for user_id in ('"' + "é" * 129 + '"', "1" * 129):
         assert refusal(signed("presence-x", f'{{"user_id":{user_id}}}')) == ("LimitReached", 413, reason)
@@ -339,7 +342,7 @@ def test_its_deferreds_have_fired_already() -> None:
 
     assert outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("public"), None)) is None
     assert outcome(authorizer.authorize(APP, SOCKET_ID, signed("presence-x", C_DATA), None)) == Member(
-        "10", b'{"name":"Mr. Channels"}'
+        "10", b'{"name":"Mr. Channels"}', C_DATA.encode()
     )
     failure = outcome(authorizer.authorize(APP, SOCKET_ID, Subscribe("x" * 11), None))
     assert isinstance(getattr(failure, "value", None), SubscriptionRejected)

@@ -102,7 +102,7 @@ def _member(channel: str, channel_data: str) -> Member:
         _invalid(channel, "it must be a JSON object")
     if not user_id:
         _invalid(channel, "user_id must be a non-empty string or a number")
-    return Member(user_id, bytes(fields.user_info))
+    return Member(user_id, bytes(fields.user_info), channel_data.encode())
 
 
 def _user_id(raw: bytes) -> str:

@@ -217,7 +217,7 @@ def _member_added(message: MemberAdded) -> bytes:
 
 
 def _member_removed(message: MemberRemoved) -> bytes:
-    return _told(b"pusher_internal:member_removed", _json({"user_id": message.user_id}), message.channel)
+    return _told(b"pusher_internal:member_removed", _json({"user_id": message.member.user_id}), message.channel)
 
 
 def _subscription_count(message: SubscriptionCount) -> bytes:
