@@ -84,6 +84,14 @@ class InProcess:
                 if link.disconnecting or link.disconnected:
                     self.drop(link)
 
+    def step(self) -> None:
+        """Let the reactor do one thing that is due now, and no more."""
+        calls = self.reactor.calls
+        if calls and calls[0].getTime() <= self.reactor.seconds():
+            call = calls.pop(0)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+
     def advance(self, seconds: float, step: float = 0.5) -> None:
         """Let time pass."""
         self.wall += seconds
