@@ -57,7 +57,11 @@ class Metrics(Collector):
             ("sent_bytes", "Bytes handed to sockets", counted.bytes_sent),
             ("dropped_writes", "Writes that slow clients missed under drop_oldest", counted.writes_dropped),
             ("slow_clients", "Connections given up because they did not read", counted.slow_clients),
-            ("driver_failures", "Publishes, and questions about members, that the driver failed", counted.driver_failures),
+            (
+                "driver_failures",
+                "Publishes and questions about members that the driver failed",
+                counted.driver_failures,
+            ),
         ):
             yield CounterMetricFamily(f"broadcaster_{name}", meaning, value)
         refusals = CounterMetricFamily("broadcaster_refusals", "Commands and connections refused", labels=["code"])
