@@ -169,7 +169,12 @@ class Hub:
         if not self._due:
             return False
         channel = self._due.popleft()
-        delivered, more = channel.step()
+        try:
+            delivered, more = channel.step()
+        except Exception:
+            if channel.pending:
+                self._due.append(channel)
+            raise
         self._counters.deliveries += delivered
         if not channel.walking:
             self._counters.latency.observe(self._clock() - channel.walk_since)

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from broadcaster.counters import Counters
 from broadcaster.settings import SlowClient
-from broadcaster.web.transports import is_clear, plain_socket
+from broadcaster.web.transports import is_clear, is_secure, plain_socket
 
 SLICE = 0.002
 """Seconds that broadcasting may take of a turn before the reactor looks after everybody else."""
@@ -105,10 +105,21 @@ class Outbox:
 
     Bytes go from the queue to the socket at the end of the turn. What the socket does not take waits in a backlog,
     as the very objects that other connections were sent too, until the transport asks for more; beyond
-    ``buffer_bytes`` the slow-client policy decides. ``overflowed`` is called when it gives the client up.
+    ``buffer_bytes`` the slow-client policy decides. ``overflowed`` is called when it gives the client up; without one
+    the link is cut, since a stream with a gap is worse than none.
     """
 
-    __slots__ = ("_backlog", "_backlog_bytes", "_paused", "_queue", "_socket", "_transport", "_turns", "overflowed")
+    __slots__ = (
+        "_backlog",
+        "_backlog_bytes",
+        "_closing",
+        "_paused",
+        "_queue",
+        "_socket",
+        "_transport",
+        "_turns",
+        "overflowed",
+    )
 
     def __init__(self, transport: Any, turns: Turns) -> None:
         self.overflowed: Callable[[], None] | None = None
@@ -119,6 +130,7 @@ class Outbox:
         self._backlog: deque[tuple[bytes, bool]] | None = None
         self._backlog_bytes = 0
         self._paused = False
+        self._closing = False
         if self._socket is None:
             transport.registerProducer(self, True)
 
@@ -148,7 +160,26 @@ class Outbox:
 
     def close(self) -> None:
         """Let go of the link once everything written is out."""
+        if self._closing:
+            return
+        self._closing = True
         self.flush()
+        if self._backlog is None:
+            self._let_go()
+
+    def half_close(self) -> None:
+        """Say nothing more once everything written is out, but take what comes in until the link is cut."""
+        if is_secure(self._transport):
+            # TLS has no half: it says goodbye and waits for the peer's.
+            self.close()
+        else:
+            self.flush()
+            self._transport.loseWriteConnection()
+
+    def _let_go(self) -> None:
+        if self._socket is None:
+            # TLS does not end while a producer may have more.
+            self._transport.unregisterProducer()
         self._transport.loseConnection()
 
     # ---- the slow client --------------------------------------------------------------------------------------
@@ -194,8 +225,7 @@ class Outbox:
         self._backlog.clear()
         self._backlog_bytes = 0
         self._turns.counters.slow_clients += 1
-        if self.overflowed is not None:
-            self.overflowed()
+        (self.overflowed or self._transport.abortConnection)()
 
     def pauseProducing(self) -> None:
         """The transport has enough: what follows is put by."""
@@ -209,6 +239,7 @@ class Outbox:
         if self._backlog is None or (plain and not is_clear(self._transport, closing=True)):
             return
         self._paused = False
+        self.flush()
         while self._backlog and not self._paused:
             # A plain transport asks again when this is out; the others say when to stop.
             self._paused = plain
@@ -217,6 +248,8 @@ class Outbox:
             self._backlog = None
             if plain:
                 self._transport.unregisterProducer()
+            if self._closing:
+                self._let_go()
 
     def _chunk(self) -> bytes:
         assert self._backlog is not None
@@ -232,6 +265,7 @@ class Outbox:
 
     def stopProducing(self) -> None:
         """The link is down."""
+        self._closing = True
         self._queue.clear()
         self._backlog = None
         self.overflowed = None

@@ -22,6 +22,11 @@ def plain_socket(transport: Any) -> socket | None:
     return None
 
 
+def is_secure(transport: Any) -> bool:
+    """Whether there is TLS between us and the peer of this link."""
+    return getattr(transport, "getPeerCertificate", None) is not None
+
+
 def is_clear(transport: Any, closing: bool = False) -> bool:
     """Whether a plain transport is up and has nothing buffered; one that is ``closing`` counts only if asked for.
 

@@ -1,0 +1,219 @@
+"""HTTP/1.1 requests out of the bytes of one link: parsed by httptools, bounded here. Knows neither sockets nor time.
+
+httptools is llhttp, which by itself refuses two lengths, a length beside chunks, folded headers, bare line feeds and
+control characters. What is ours: a head and a body are never held beyond their limits, headers that come after the
+body count for nothing, and an offer to upgrade to what is not spoken here changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+import httptools
+
+from broadcaster.web.http import Request, Response, text
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Stage(Enum):
+    """What a link is in the middle of."""
+
+    IDLE = auto()
+    HEAD = auto()
+    BODY = auto()
+
+
+class Reading:
+    """One link's. ``client`` makes (address, secure) of a request's headers; a bound of 0 is none.
+
+    `ready` is what is to be answered, in its order: requests, each with whether the link may live on after it;
+    `CONTINUE`, to be passed on; and last of all perhaps a refusal.
+    """
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_body_size",
+        "_client",
+        "_head_bytes",
+        "_head_size",
+        "_headers",
+        "_parser",
+        "_plain_head",
+        "_silent",
+        "_url",
+        "over",
+        "ready",
+        "rest",
+        "stage",
+        "steps",
+    )
+
+    def __init__(
+        self, head_bytes: int, body_bytes: int, client: Callable[[Sequence[tuple[str, str]]], tuple[str, bool]]
+    ) -> None:
+        self.ready: deque[tuple[Request | Response | bytes, bool]] = deque()
+        self.over = False
+        """Whether whatever comes in now is thrown away."""
+        self.rest: bytes | None = None
+        """What came after the last of `ready`, if that may be an upgrade: it is no HTTP then."""
+        self.stage = Stage.IDLE
+        self.steps = 0
+        """Grows whenever `stage` changes, also if it is the same again after one `feed`."""
+        self._head_bytes = head_bytes
+        self._body_bytes = body_bytes
+        self._client = client
+        self._parser = httptools.HttpRequestParser(self)
+        self._silent = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._headers: list[tuple[str, str]] = []
+        self._body: list[bytes] = []
+        self._head_size = 0
+        self._body_size = 0
+        self._plain_head: bytes | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take what came in."""
+        if self.over:
+            return
+        if self.rest is not None:
+            self.rest += data
+            return
+        self._silent += len(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            self._refuse(text(400, f"Bad request: {error}"))
+        # An unfinished header, or trailer, is held by the parser and was not told yet.
+        self._bound_head((self._head_size if self.stage is Stage.HEAD else 0) + self._silent)
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = data[upgrade.args[0] :]
+            if self._plain_head is None:
+                self.rest = rest
+                return
+            self._parser = httptools.HttpRequestParser(self)
+            data = self._plain_head + rest
+
+    def _step(self, stage: Stage) -> None:
+        self.stage = stage
+        self.steps += 1
+        self._silent = 0
+
+    # ---- httptools --------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._begin()
+        self._step(Stage.HEAD)
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._silent = 0
+        self._url += url
+        self._head_size += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; those after the body are dropped, since nobody here asks for any (RFC 9110 §6.5.1)."""
+        self._silent = 0
+        if self.stage is Stage.HEAD:
+            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
+            self._head_size += len(name) + len(value) + 4
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._bound_head(self._head_size)
+        self._step(Stage.BODY)
+        if self.over:
+            return
+        if self._parser.should_upgrade() and not self._may_upgrade():
+            self._plain_head = self._without_upgrade()
+            return
+        length = expects = None
+        hosts = 0
+        for name, value in self._headers:
+            if name == "content-length":
+                length = int(value)
+            elif name == "expect":
+                expects = value.lower()
+            elif name == "host":
+                hosts += 1
+        modern = self._parser.get_http_version() == "1.1"
+        if hosts > 1 or (hosts == 0 and modern):
+            self._refuse(text(400, "Bad request: exactly one Host header is required"))
+        elif length is not None and self._body_bytes and length > self._body_bytes:
+            self._too_large()
+        elif expects == "100-continue" and modern:
+            self.ready.append((CONTINUE, True))
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._silent = 0
+        if self.over:
+            return
+        self._body_size += len(body)
+        if self._body_bytes and self._body_size > self._body_bytes:
+            self._too_large()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._step(Stage.IDLE)
+        if self.over or self._plain_head is not None:
+            return
+        url = self._url.decode(errors="replace")
+        if not url.startswith("/"):
+            # The absolute form (RFC 9112 §3.2.2); `OPTIONS *` and CONNECT targets lead nowhere here.
+            url = "/" + url.partition("://")[2].partition("/")[2]
+        path, _, query = url.partition("?")
+        peer, secure = self._client(self._headers)
+        parser = self._parser
+        method = parser.get_method().decode("ascii")
+        request = Request(method, path, query, self._headers, b"".join(self._body), peer, secure)
+        # An HTTP/1.0 client that is not told otherwise waits for the end of the link: so that is what it gets.
+        keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
+        self.ready.append((request, keep_alive))
+
+    # ---- upgrades ---------------------------------------------------------------------------------------------
+
+    def _may_upgrade(self) -> bool:
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            return True
+        wanted = any(name == "upgrade" and "websocket" in value.lower() for name, value in self._headers)
+        return wanted and method == b"GET" and self._parser.get_http_version() == "1.1"
+
+    def _without_upgrade(self) -> bytes:
+        # llhttp takes every upgrade for agreed and reads no body after one, while Java's and curl's clients offer h2c
+        # with each publish; so the head is parsed once more without the offer, which RFC 9110 §7.8 lets us ignore.
+        parser = self._parser
+        lines = [f"{name}: {value}\r\n".encode("latin-1") for name, value in self._headers if name != "upgrade"]
+        start = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self._url, parser.get_http_version().encode())
+        return start + b"".join(lines) + b"\r\n"
+
+    # ---- refusals ---------------------------------------------------------------------------------------------
+
+    def _bound_head(self, size: int) -> None:
+        limit = self._head_bytes
+        if limit and size > limit:
+            self._refuse(text(431, f"Request head too large (limits.handshake_bytes = {limit})"))
+
+    def _too_large(self) -> None:
+        self._refuse(text(413, f"Request body too large (limits.body_bytes = {self._body_bytes})"))
+
+    def _refuse(self, response: Response) -> None:
+        if not self.over:
+            self.over = True
+            self.ready.append((response, False))
