@@ -45,7 +45,8 @@ def _as_text(event: LogEvent) -> str | None:
     text = eventAsText(event, includeTimestamp=False, includeSystem=False)
     if not text:
         return None
-    return f"{formatTime(event['log_time'])} {_level(event):<5} {_system(event)}: {text}\n".replace("\n\n", "\n")
+    line = f"{formatTime(event['log_time'])} {_level(event):<5} {_system(event)}: {text}\n".replace("\n\n", "\n")
+    return _encodable(line)
 
 
 def _as_json(event: LogEvent) -> str | None:
@@ -64,13 +65,18 @@ def _as_json(event: LogEvent) -> str | None:
     for key, value in event.items():
         if not key.startswith("log_") and isinstance(value, str | int | float | bool) and key not in line:
             line[key] = value
-    return _json(line).decode() + "\n"
+    encodable = {key: _encodable(value) if isinstance(value, str) else value for key, value in line.items()}
+    return _json(encodable).decode() + "\n"
+
+
+def _encodable(text: str) -> str:
+    # File names and the errors about them may hold what is no character; the line about it must not be lost.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _level(event: LogEvent) -> str:
-    level = event.get("log_level")
-    return str(level.name) if level is not None else "info"
+    return str(event["log_level"].name)
 
 
 def _system(event: LogEvent) -> str:
-    return str(event.get("log_namespace") or event.get("log_system") or "-").removeprefix("broadcaster.")
+    return str(event.get("log_system") or event.get("log_namespace") or "-").removeprefix("broadcaster.")
