@@ -15,7 +15,7 @@ SOURCES := $(shell find broadcaster twisted -not -path '*__pycache__*' -not -nam
 # What we need of the system, as program=package; python:X is Python's module X. Nobody's machine is changed unasked:
 # only root and CI get packages installed by the way, and what is missing then is named.
 VENV_PACKAGE := python:ensurepip=python3-venv
-TEST_PACKAGES := $(VENV_PACKAGE) node=nodejs npm=npm
+TEST_PACKAGES := $(VENV_PACKAGE) node=nodejs npm=npm chromium=chromium curl=curl openssl=openssl
 MAY_INSTALL := [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]
 
 .NOTPARALLEL:

@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).parents[1] / "node"
 Line = dict[str, Any]
 
 
-class _Script:
+class Script:
     """A Node script that takes and gives JSON lines while the ``with`` block runs."""
 
     def __init__(self, script: str, *arguments: str) -> None:
@@ -57,7 +57,7 @@ class _Script:
         self._lines.put(None)
 
 
-class Browser(_Script):
+class Browser(Script):
     """Tabs with one version of pusher-js in each; ``seen`` is all that they told, in order."""
 
     def __init__(self, library: str, port: int) -> None:
@@ -145,7 +145,7 @@ class Tab:
         return [line["state"] for line in self._browser.seen if line["kind"] == "state" and line["tab"] == self._name]
 
 
-class NodeSdk(_Script):
+class NodeSdk(Script):
     """A back end that uses Pusher's official Node SDK."""
 
     def __init__(self, port: int) -> None:
