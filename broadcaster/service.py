@@ -189,7 +189,7 @@ class BroadcasterService(Service):
 
     def _driver_failed(self, name: str, failure: Failure) -> None:
         self._driver_fault = f"driver {name} did not start"
-        self._log.error("driver {name} did not start: {reason}", name=name, reason=failure.getErrorMessage())
+        self._log.error("driver {name} did not start: {reason}", name=name, reason=str(DriverError.of(failure.value)))
 
     def drain(self) -> Deferred[None]:
         """Let nobody in any more and send everybody to a successor; fires when the last client is gone."""
@@ -209,7 +209,7 @@ class BroadcasterService(Service):
 
     def _driver_stuck(self, failure: Failure) -> None:
         name = self.settings.driver.name
-        self._log.error("driver {name} did not stop: {reason}", name=name, reason=failure.getErrorMessage())
+        self._log.error("driver {name} did not stop: {reason}", name=name, reason=str(DriverError.of(failure.value)))
 
 
 class Ticks:

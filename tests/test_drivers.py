@@ -259,13 +259,16 @@ def test_a_driver_that_recovers_is_used_again(started: Serve) -> None:
 # ---- starting -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("start", (raising(OSError("no route")), lambda: fail(DriverError("no route"))))
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    ((raising(KeyError("url")), "KeyError: 'url'"), (lambda: fail(DriverError("no route")), "no route")),
+)
 def test_a_driver_that_does_not_start_keeps_traffic_away_and_clients_alive(
-    started: Serve, start: Callable[[], Any]
+    started: Serve, start: Callable[[], Any], reason: str
 ) -> None:
     with capturedLogs() as events:
         server = started(ScriptedDriver(start=start))
-    assert complaints(events) == ["driver scripted did not start: no route"]
+    assert complaints(events) == [f"driver scripted did not start: {reason}"]
     answer = server.http("GET", "/ready")
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert answer.text == "Not ready: driver scripted did not start\n"
@@ -306,13 +309,16 @@ def test_the_service_has_stopped_when_the_driver_has() -> None:
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("stop", (raising(OSError("stuck")), lambda: fail(DriverError("stuck"))))
-def test_a_driver_that_fails_to_stop_is_named_and_stops_nothing(stop: Callable[[], Any]) -> None:
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    ((raising(KeyError("url")), "KeyError: 'url'"), (lambda: fail(DriverError("stuck")), "stuck")),
+)
+def test_a_driver_that_fails_to_stop_is_named_and_stops_nothing(stop: Callable[[], Any], reason: str) -> None:
     server = serve(ScriptedDriver(stop=stop))
     seen: list[object] = []
     with capturedLogs() as events:
         server.service.stopService().addBoth(seen.append)
-    assert complaints(events) == ["driver scripted did not stop: stuck"]
+    assert complaints(events) == [f"driver scripted did not stop: {reason}"]
     assert len(seen) == 1
 
 
