@@ -71,11 +71,8 @@ class FrontDoors(ServerFactory):
         self.proxies = proxies
         self.head_bytes = limits.handshake_bytes
         self.body_bytes = limits.largest_body()
-        self.patience = {
-            Stage.IDLE: IDLE_SECONDS,
-            Stage.HEAD: limits.handshake_seconds or UNBOUNDED,
-            Stage.BODY: BODY_SECONDS,
-        }
+        self.patience = (IDLE_SECONDS, limits.handshake_seconds or UNBOUNDED, BODY_SECONDS)
+        """Seconds by `Stage`."""
 
     def buildProtocol(self, addr: IAddress | None) -> FrontDoor:
         """See `ServerFactory`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
+from enum import IntEnum
 
 import httptools
 
@@ -18,16 +18,17 @@ from broadcaster.web.http import Request, Response, text
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Stage(Enum):
+class Stage(IntEnum):
     """What a link is in the middle of."""
 
-    IDLE = auto()
-    HEAD = auto()
-    BODY = auto()
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
 
 
 class Reading:
-    """One link's. ``client`` makes (address, secure) of a request's headers; a bound of 0 is none.
+    """One link's. ``client`` makes (address, secure) of a request's headers, or of none if no proxy wrote any; a bound
+    of 0 is none.
 
     `ready` is what is to be answered, in its order: requests, each with whether the link may live on after it;
     `CONTINUE`, to be passed on; and last of all perhaps a refusal.
@@ -38,11 +39,14 @@ class Reading:
         "_body_bytes",
         "_body_size",
         "_client",
+        "_forwarded",
         "_head_bytes",
         "_head_size",
         "_headers",
+        "_modern",
         "_parser",
         "_plain_head",
+        "_raw",
         "_silent",
         "_url",
         "over",
@@ -72,7 +76,10 @@ class Reading:
 
     def _begin(self) -> None:
         self._url = b""
+        self._raw: list[tuple[bytes, bytes]] = []
         self._headers: list[tuple[str, str]] = []
+        self._modern = True
+        self._forwarded = False
         self._body: list[bytes] = []
         self._head_size = 0
         self._body_size = 0
@@ -128,7 +135,7 @@ class Reading:
         """One header; those after the body are dropped, since nobody here asks for any (RFC 9110 §6.5.1)."""
         self._silent = 0
         if self.stage is Stage.HEAD:
-            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
+            self._raw.append((name, value))
             self._head_size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
@@ -137,19 +144,24 @@ class Reading:
         self._step(Stage.BODY)
         if self.over:
             return
+        self._headers = headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")) for name, value in self._raw
+        ]
+        self._modern = modern = self._parser.get_http_version() == "1.1"
         if self._parser.should_upgrade() and not self._may_upgrade():
             self._plain_head = self._without_upgrade()
             return
         length = expects = None
         hosts = 0
-        for name, value in self._headers:
-            if name == "content-length":
+        for name, value in headers:
+            if name == "host":
+                hosts += 1
+            elif name == "content-length":
                 length = int(value)
             elif name == "expect":
                 expects = value.lower()
-            elif name == "host":
-                hosts += 1
-        modern = self._parser.get_http_version() == "1.1"
+            elif name[:12] == "x-forwarded-":
+                self._forwarded = True
         if hosts > 1 or (hosts == 0 and modern):
             self._refuse(text(400, "Bad request: exactly one Host header is required"))
         elif length is not None and self._body_bytes and length > self._body_bytes:
@@ -178,12 +190,12 @@ class Reading:
             # The absolute form (RFC 9112 §3.2.2); `OPTIONS *` and CONNECT targets lead nowhere here.
             url = "/" + url.partition("://")[2].partition("/")[2]
         path, _, query = url.partition("?")
-        peer, secure = self._client(self._headers)
+        peer, secure = self._client(self._headers if self._forwarded else ())
         parser = self._parser
         method = parser.get_method().decode("ascii")
         request = Request(method, path, query, self._headers, b"".join(self._body), peer, secure)
         # An HTTP/1.0 client that is not told otherwise waits for the end of the link: so that is what it gets.
-        keep_alive = parser.should_keep_alive() and not parser.should_upgrade() and parser.get_http_version() == "1.1"
+        keep_alive = self._modern and parser.should_keep_alive() and not parser.should_upgrade()
         self.ready.append((request, keep_alive))
 
     # ---- upgrades ---------------------------------------------------------------------------------------------
@@ -193,7 +205,7 @@ class Reading:
         if method == b"CONNECT":
             return True
         wanted = any(name == "upgrade" and "websocket" in value.lower() for name, value in self._headers)
-        return wanted and method == b"GET" and self._parser.get_http_version() == "1.1"
+        return wanted and method == b"GET" and self._modern
 
     def _without_upgrade(self) -> bytes:
         # llhttp takes every upgrade for agreed and reads no body after one, while Java's and curl's clients offer h2c
