@@ -40,7 +40,7 @@ class Client(Protocol):
         """So many bytes came in, whatever they are."""
 
     def gone(self) -> None:
-        """The link is down; called once."""
+        """The link carries nothing more, though it may not be down yet; called once."""
 
 
 class Quiet:
@@ -137,10 +137,10 @@ class WebSocket(WebSocketServerProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Let Autobahn take frames out of it."""
-        client = self.client
-        if client is None or self.state == self.STATE_CLOSED:
+        if self.state == self.STATE_CLOSED:
             return
-        client.heard(len(data))
+        if self.client is not None:
+            self.client.heard(len(data))
         self.data = self.data + data if self.data else data
         try:
             self.consumeData()
@@ -154,6 +154,9 @@ class WebSocket(WebSocketServerProtocol):
         self.write = _nowhere
         self._wheel.clear(self)
         self._outbox.stopProducing()
+        self._let_go()
+
+    def _let_go(self) -> None:
         client, self.client = self.client, None
         if client is not None:
             client.gone()
@@ -173,11 +176,12 @@ class WebSocket(WebSocketServerProtocol):
             self._outbox.close()
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Autobahn closes by itself on a peer's fault; such a link gets five seconds too."""
+        """Autobahn answers the peer's close, and closes by itself on a peer's fault: five seconds then, too."""
         if self.state == self.STATE_OPEN and not isReply:
             self._wheel.set(self, self._clock() + CLOSE_SECONDS)
         super().sendCloseFrame(code, reasonUtf8, isReply)
         self.write = _nowhere
+        self._let_go()
 
     def onFrameData(self, payload: bytes) -> bool | None:
         """Autobahn holds whatever it is sent: not here once the link has failed, nor fragments of nothing."""
