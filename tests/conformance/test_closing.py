@@ -221,17 +221,39 @@ def test_p284_what_a_client_closes_with_is_said_back(server: InProcess, code: in
     server.clients.remove(client)
 
 
-def test_whoever_is_told_goodbye_has_left_already(server: InProcess) -> None:
-    """Members are gone for the others at the close, not when the link ends five seconds later."""
-    watcher = server.open()
-    watcher.subscribe("presence-x", {"user_id": "1"})
-    leaver = server.open()
-    leaver.subscribe("presence-x", {"user_id": "2"})
+GOODBYES = {
+    4100: client_frame(0x1, b"x") * 101,
+    1009: client_frame(0x1, b" " * 90_000),
+    1007: client_frame(0x1, b"\xff"),
+    1002: client_frame(0x3, b""),
+}
+
+
+@pytest.mark.parametrize("code", GOODBYES)
+def test_whoever_is_told_goodbye_has_left_already(server: InProcess, code: int) -> None:
+    """Members are gone for the others at the close, not when the link ends, up to five seconds later."""
+    watcher, leaver = server.open(), server.open()
+    for client, user_id in (watcher, "1"), (leaver, "2"):
+        client.subscribe("presence-x", {"user_id": user_id})
+        client.events()
     watcher.events()
-    for _ in range(101):
-        leaver.text("x")
+    leaver.raw(GOODBYES[code])
     assert watcher.events() == [removed("presence-x", "2")]
+    leaver.events()
+    assert leaver.close_code == code
     assert leaver.link in server.links
+    leaver.leave(code)
+    assert leaver.link not in server.links
+
+
+@pytest.mark.parametrize("code", GOODBYES)
+def test_a_link_that_was_told_goodbye_is_cut_after_five_seconds(server: InProcess, code: int) -> None:
+    client = server.joined()
+    client.raw(GOODBYES[code])
+    server.advance(4)
+    assert client.link in server.links
+    server.advance(2)
+    assert client.link not in server.links
 
 
 def test_p284_no_refusal_ever_closes(server: InProcess) -> None:
