@@ -66,14 +66,22 @@ class Browser(Script):
         self.seen: list[Line] = []
 
     def tab(
-        self, name: str, presence: Line | None = None, key: str = KEY, secret: str = SECRET, connected: bool = True
+        self,
+        name: str,
+        presence: Line | None = None,
+        key: str = KEY,
+        secret: str = SECRET,
+        connected: bool = True,
+        user: Line | None = None,
+        master_key: str | None = None,
     ) -> Tab:
         """Open a tab and, unless told otherwise, wait until it is connected.
 
-        ``presence`` is who sits before it; ``secret`` is what the application signs with.
+        ``presence`` is who sits before it, ``user`` as whom it could sign in; ``secret`` is what the application
+        signs with, and ``master_key`` what it makes the keys of encrypted channels from.
         """
         tab = Tab(self, name)
-        self.write(do="open", tab=name, key=key, secret=secret, presence=presence)
+        self.write(do="open", tab=name, key=key, secret=secret, presence=presence, user=user, master_key=master_key)
         if connected:
             tab.until_state("connected")
         return tab
@@ -113,6 +121,15 @@ class Tab:
         self.subscribe(channel, *events)
         return self.expect(channel, "pusher:subscription_succeeded").get("data")
 
+    def sign_in(self, *events: str) -> None:
+        """Sign in as the tab's user, and listen to these events for the user and to its watchlist."""
+        self._browser.write(do="signin", tab=self._name, listen=events)
+
+    def signed_in(self, *events: str, since: int = 0) -> Any:
+        """Sign in, wait until that has succeeded, and return the user that the server confirmed."""
+        self.sign_in(*events)
+        return self._browser.expect(since, tab=self._name, kind="signin")["user"]
+
     def unsubscribe(self, channel: str) -> None:
         self._browser.write(do="unsubscribe", tab=self._name, channel=channel)
 
@@ -126,6 +143,15 @@ class Tab:
     def expect(self, channel: str, event: str, since: int = 0) -> Line:
         """What came with the first such event since then; waits for it."""
         return self._browser.expect(since, tab=self._name, kind="event", channel=channel, event=event)
+
+    def expect_as_user(self, event: str, since: int = 0) -> Any:
+        """The data of the first such event that the application sent to this tab's user."""
+        return self._browser.expect(since, tab=self._name, kind="user", event=event)["data"]
+
+    def expect_watched(self, name: str, since: int = 0) -> list[str]:
+        """The users of the first change of the watchlist that is called ``online`` or ``offline``."""
+        found: list[str] = self._browser.expect(since, tab=self._name, kind="watchlist", name=name)["user_ids"]
+        return found
 
     def until_state(self, state: str, since: int = 0, seconds: float = PATIENCE) -> Line:
         return self._browser.expect(since, seconds, tab=self._name, kind="state", state=state)
@@ -148,8 +174,8 @@ class Tab:
 class NodeSdk(Script):
     """A back end that uses Pusher's official Node SDK."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__("sdk.js", str(port), APP_ID, KEY, SECRET)
+    def __init__(self, port: int, *master_key: str) -> None:
+        super().__init__("sdk.js", str(port), APP_ID, KEY, SECRET, *master_key)
 
     def call(self, method: str, *arguments: Any) -> tuple[int, Any]:
         """Status and body of what the SDK's method asked for; the body decoded when it was good."""

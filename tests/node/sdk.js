@@ -1,11 +1,12 @@
-// An application that publishes with Pusher's own Node SDK: `node sdk.js <port> <app id> <key> <secret>`.
+// An application that publishes with Pusher's own Node SDK: `node sdk.js <port> <app id> <key> <secret> [master key]`.
 // Each line of standard input is {"call": "trigger", "arguments": [...]}; each line of standard output its answer.
 
 const readline = require("readline")
 const Pusher = require("pusher")
 
-const [port, appId, key, secret] = process.argv.slice(2)
-const application = new Pusher({ appId, key, secret, host: "127.0.0.1", port, useTLS: false })
+const [port, appId, key, secret, masterKey] = process.argv.slice(2)
+const encryption = masterKey ? { encryptionMasterKeyBase64: masterKey } : {}
+const application = new Pusher({ appId, key, secret, host: "127.0.0.1", port, useTLS: false, ...encryption })
 
 const answer = async ({ call, arguments: given }) => {
   try {
