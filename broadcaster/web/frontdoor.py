@@ -176,9 +176,9 @@ class FrontDoor(Protocol):
         """Read no more than a bounded number of requests ahead of their answers."""
         reading = self._reading
         full = self._busy and (len(reading.ready) >= PIPELINED or reading.rest is not None)
-        if full != self._paused:
+        transport: Any = self.transport
+        if full != self._paused and not transport.disconnecting:
             self._paused = full
-            transport: Any = self.transport
             transport.pauseProducing() if full else transport.resumeProducing()
 
     def _ask(self, request: Request, keep_alive: bool) -> None:
