@@ -158,6 +158,10 @@ class Server:
             )
         until(self._ready, "the server's start")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, signal_number: int) -> None:
         self._process.send_signal(signal_number)
 

@@ -80,7 +80,7 @@ class Reading:
         self._headers: list[tuple[str, str]] = []
         self._modern = True
         self._forwarded = False
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._head_size = 0
         self._body_size = 0
         self._plain_head: bytes | None = None
@@ -178,7 +178,7 @@ class Reading:
         if self._body_bytes and self._body_size > self._body_bytes:
             self._too_large()
         else:
-            self._body.append(body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -193,7 +193,7 @@ class Reading:
         peer, secure = self._client(self._headers if self._forwarded else ())
         parser = self._parser
         method = parser.get_method().decode("ascii")
-        request = Request(method, path, query, self._headers, b"".join(self._body), peer, secure)
+        request = Request(method, path, query, self._headers, bytes(self._body), peer, secure)
         # An HTTP/1.0 client that is not told otherwise waits for the end of the link: so that is what it gets.
         keep_alive = self._modern and parser.should_keep_alive() and not parser.should_upgrade()
         self.ready.append((request, keep_alive))
