@@ -30,6 +30,7 @@ from broadcaster.metrics import CONTENT_TYPE, Metrics
 from broadcaster.plugins import driver_maker, make_driver
 from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
+from broadcaster.recovery import Recovery
 from broadcaster.settings import Settings
 from broadcaster.shared_membership import SharedMembership
 from broadcaster.subscription_counts import SubscriptionCounts
@@ -37,6 +38,8 @@ from broadcaster.switchboard import Switchboard
 from broadcaster.users import Users
 from broadcaster.web.admission import Admission
 from broadcaster.web.api import Api
+from broadcaster.web.echo import Reception
+from broadcaster.web.engineio import EngineIO
 from broadcaster.web.forwarded import TrustedProxies
 from broadcaster.web.frontdoor import Answer, FrontDoors
 from broadcaster.web.http import Request, Response, text
@@ -83,16 +86,21 @@ def build(
     hub.observe(SubscriptionCounts(counted, hub, wheel, clock))
     authorizer = SignatureAuthorizer(limits)
     board = Switchboard(hub, users, cache, publisher, membership, authorizer, limits, counters, wheel, clock)
-    service = BroadcasterService(reactor, settings, hub, driver, admission, Ticks(wheel, cache, counters, clock))
+    recovery = Recovery(settings.socketio.recovery_seconds)
+    ticks = Ticks(wheel, cache, recovery, counters, clock)
+    service = BroadcasterService(reactor, settings, hub, driver, admission, ticks)
     metrics = Metrics(apps, hub, counters, lambda: not service.unready())
     api = Api(apps, hub, publisher, membership, limits, turns, cache, clock, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
+    reception = Reception(reactor, settings.apps, board, recovery)
+    engine = EngineIO(settings.socketio, apps, admission, turns, wheel, clock, reception)
     site = Site(
         settings.server,
         apps,
         api,
         admission,
         board,
+        engine,
         service.unready,
         partial(_scrape, metrics) if shown else None,
         settings.demo,
@@ -180,6 +188,8 @@ class BroadcasterService(Service):
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
         listening = ", ".join(self.settings.server.listen)
         self._log.info("{source}: driver {driver}, listening on {listening}", **self._told(listening))
+        for note in self.settings.notes:
+            self._log.warn("{note}", note=note)
 
     def _told(self, listening: str) -> dict[str, str]:
         return {"source": self.settings.source, "driver": self.settings.driver.name, "listening": listening}
@@ -215,9 +225,12 @@ class BroadcasterService(Service):
 class Ticks:
     """What is done once a second; called by it."""
 
-    def __init__(self, wheel: Wheel, cache: Cache, counters: Counters, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, wheel: Wheel, cache: Cache, recovery: Recovery, counters: Counters, clock: Callable[[], float]
+    ) -> None:
         self._wheel = wheel
         self._cache = cache
+        self._recovery = recovery
         self._counters = counters
         self._clock = clock
         self._last: float | None = None
@@ -230,6 +243,7 @@ class Ticks:
         self._last = now
         self._wheel.turn(now)
         self._cache.forget(now)
+        self._recovery.forget(now)
 
 
 def _membership(driver: IDriver, name: str, hub: Hub, counters: Counters) -> IMembership:

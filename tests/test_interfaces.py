@@ -17,7 +17,7 @@ import broadcaster
 from broadcaster import interfaces
 from broadcaster.counters import Counters
 from broadcaster.drivers.memory import MemoryDriver
-from broadcaster.settings import Limits
+from broadcaster.settings import Limits, SocketIO
 from tests.drivers import ScriptedDriver
 from tests.inprocess import InProcess
 
@@ -52,15 +52,20 @@ def connection(server: InProcess) -> Any:
 
 EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "auth.endpoint.EndpointAuthorizer": lambda made, server: made(None, "", None),
+    "auth.nobody.Nobody": lambda made, server: made(Limits()),
     "auth.subscription.SignatureAuthorizer": lambda made, server: made(Limits()),
     "connection.Connection": lambda made, server: connection(server),
     "drivers.memory.MemoryDriver": lambda made, server: made(),
     "hub.Hub": lambda made, server: server.service.hub,
     "membership.LocalMembership": lambda made, server: made(server.service.hub),
     "plugins.DriverMaker": lambda made, server: made("memory", "broadcaster.drivers.memory"),
+    "protocols.echo.EchoCodec": lambda made, server: made(4),
     "protocols.pusher.PusherCodec": lambda made, server: made(),
     "shared_membership.SharedMembership": lambda made, server: made(None, "memory", Counters()),
     "subscription_counts.SubscriptionCounts": lambda made, server: made((), server.service.hub, None, lambda: 0.0),
+    "web.engine_link.EngineLink": lambda made, server: made(
+        "sid", 4, False, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
+    ),
     "web.websocket.WebSocket": lambda made, server: connection(server)._transport,
 }
 """One object of each implementation, named without the package."""

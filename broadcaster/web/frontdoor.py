@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from broadcaster.settings import Limits
 from broadcaster.web.forwarded import TrustedProxies
-from broadcaster.web.http import Request, Response, encode, text
+from broadcaster.web.http import Held, Request, Response, encode, text
 from broadcaster.web.outbox import Outbox, Turns
 from broadcaster.web.reading import Reading, Stage
 from broadcaster.web.transports import is_secure
@@ -91,6 +91,7 @@ class FrontDoor(Protocol):
         self._address = address
         self._serving = False
         self._busy = False
+        self._held: Held | None = None
         self._paused = False
         self._ended = False
 
@@ -152,6 +153,8 @@ class FrontDoor(Protocol):
         self._doors.wheel.clear(self)
         self._outbox.stopProducing()
         self._give_up()
+        if self._held is not None:
+            self._held.cancel()
 
     # ---- answers ----------------------------------------------------------------------------------------------
 
@@ -193,15 +196,20 @@ class FrontDoor(Protocol):
             self._answer(answer, request, keep_alive)
         else:
             self._busy = True
+            if isinstance(answer, Held):
+                self._held = answer
             answer.addErrback(self._failed, request)
             answer.addCallback(self._answered, request, keep_alive)
 
     def _failed(self, failure: Failure, request: Request) -> Response:
+        if failure.check(CancelledError):
+            return text(500, "The client has gone")
         self._log.failure("{method} {path} failed", failure, method=request.method, path=request.path)
         return text(500, "Internal error")
 
     def _answered(self, response: Response, request: Request, keep_alive: bool) -> None:
         self._busy = False
+        self._held = None
         self._deadline = self._doors.clock() + IDLE_SECONDS
         self._answer(response, request, keep_alive)
         self._serve()

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from urllib.parse import unquote
 
 from msgspec import Struct
+from twisted.internet.defer import Deferred
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -56,6 +57,10 @@ class Response(Struct, frozen=True):
     body: bytes = b""
     content_type: str = PLAIN
     headers: Headers = ()
+
+
+class Held(Deferred[Response]):
+    """An answer that may be long in coming: it is cancelled when the client has gone meanwhile."""
 
 
 def text(status: int, line: str, *headers: tuple[str, str]) -> Response:

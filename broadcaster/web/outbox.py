@@ -34,6 +34,13 @@ class Reactor(Protocol):
         """``IReactorTime``."""
 
 
+class Flushable(Protocol):
+    """What is written to in a turn, and flushed at its end."""
+
+    def flush(self) -> None:
+        """Let go of what was written this turn."""
+
+
 class Turns:
     """The end of each turn of the reactor in which something was written."""
 
@@ -44,7 +51,7 @@ class Turns:
         self.counters = counters
         self._reactor = reactor
         self._scheduled = False
-        self._written: list[Outbox] = []
+        self._written: list[Flushable] = []
         self._waiting: list[Deferred[None]] = []
         self._step: Callable[[], bool] = lambda: False
 
@@ -58,7 +65,7 @@ class Turns:
             self._scheduled = True
             self._reactor.callLater(0, self._end)
 
-    def written(self, outbox: Outbox) -> None:
+    def written(self, outbox: Flushable) -> None:
         """``outbox`` has bytes to flush."""
         self._written.append(outbox)
         if not self._scheduled:

@@ -18,6 +18,7 @@ from broadcaster.settings import Server
 from broadcaster.switchboard import Switchboard
 from broadcaster.web.admission import Admission, Admitted, allowed_origin, subprotocol
 from broadcaster.web.api import Answer, Api
+from broadcaster.web.engineio import EngineIO
 from broadcaster.web.frontdoor import Upgrade
 from broadcaster.web.handshake import Turned, websocket_key
 from broadcaster.web.http import Headers, Request, Response, text
@@ -41,6 +42,7 @@ class Site:
         api: Api,
         admission: Admission,
         board: Switchboard,
+        engine: EngineIO,
         unready: Callable[[], list[str]],
         render_metrics: Callable[[], Response] | None,
         demo: bool,
@@ -50,6 +52,7 @@ class Site:
         self._api = api
         self._admission = admission
         self._board = board
+        self._engine = engine
         self._unready = unready
         self._render_metrics = render_metrics
         self._demo = demo
@@ -62,6 +65,8 @@ class Site:
         path = request.path
         if path.startswith(("/apps/", "/users/")):
             return self._apps_answer(request)
+        if path.startswith(self._engine.path):
+            return self._engine.respond(request)
         if "websocket" in request.tokens("upgrade"):
             return self._upgrade(request)
         if request.method == "OPTIONS" and path.startswith(("/pusher/", "/timeline/")):
