@@ -190,6 +190,16 @@ def test_p149_steadily_ten_a_second_are_let_through(a: Client, b: Client) -> Non
     assert len(b.events()) == 100
 
 
+def test_p149_silence_saves_nothing_up(a: Client, b: Client) -> None:
+    a.say("client-t", "x", channel=CHANNEL)
+    b.events()
+    a.server.advance(30)
+    for _ in range(30):
+        a.say("client-t", "x", channel=CHANNEL)
+    assert len(a.events()) == 20
+    assert len(b.events()) == 10
+
+
 def test_p149_what_is_refused_costs_nothing(a: Client, b: Client) -> None:
     for _ in range(30):
         a.say("client-t", "x" * 10_241, channel=CHANNEL)
