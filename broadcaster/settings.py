@@ -43,7 +43,11 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[apps]]``: one application. ``secrets`` is newest first and never empty once read."""
+    """``[[apps]]``: one application.
+
+    ``secrets`` is newest first, and empty only for a client of laravel-echo-server, which has no secret: nothing that
+    is signed is accepted then.
+    """
 
     id: str
     key: str
@@ -149,7 +153,7 @@ class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of it; ``source`` names where it came from, for people."""
+    """All of it; ``source`` names where it came from, ``notes`` says what went unheard there: both are for people."""
 
     server: Server = Server()
     driver: Driver = Driver()
@@ -162,6 +166,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log: Log = Log()
     demo: bool = False
     source: str = "defaults"
+    notes: tuple[str, ...] = ()
 
 
 EMBEDDED = Settings(
