@@ -147,6 +147,9 @@ class WebSocket(WebSocketServerProtocol):
         except Exception:
             self._log.failure("reading frames of {peer} failed", peer=self.peer, log_level=LogLevel.error)
             self.close(4200, "Internal error")
+            self.dropConnection()
+        if self.state == self.STATE_CLOSED:
+            self.data = b""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The link is down."""
@@ -185,7 +188,12 @@ class WebSocket(WebSocketServerProtocol):
 
     def onFrameData(self, payload: bytes) -> bool | None:
         """Autobahn holds whatever it is sent: not here once the link has failed, nor fragments of nothing."""
-        return super().onFrameData(payload) if payload and not self.failedByMe else None
+        if payload and not self.failedByMe:
+            super().onFrameData(payload)
+        if self.failedByMe:
+            # The rest of what failed is skipped, not inflated, so that the frames behind it can be told apart.
+            self._isMessageCompressed = False
+        return None
 
     def onMessageEnd(self) -> None:
         """A whole message; UTF-8 is judged here, once, by the decoder that is needed anyhow."""
