@@ -97,8 +97,6 @@ def decode(text: str, protocol: int) -> SocketPacket | None:
 
 def _meaningless(packet: SocketPacket, name: str | int | float | None, protocol: int) -> bool:
     kind = packet.type
-    if protocol == 4 and kind is SocketType.CONNECT and packet.data is not None:
-        raise ParseError("CONNECT has no data")
     if protocol == 5 and (kind is SocketType.ERROR or name in RESERVED):
         raise ParseError("only the server says that")
     if kind in (SocketType.EVENT, SocketType.ACK):
