@@ -12,7 +12,7 @@ from random import SystemRandom
 USER_CHANNEL = "#server-to-user-"
 
 _CHANNEL = re.compile(r"(?:#server-to-user-)?[-a-zA-Z0-9_=@,.;]+", re.ASCII)
-_SOCKET_ID = re.compile(r"\d+\.\d+", re.ASCII)
+_SOCKET_ID = re.compile(r"\d+\.\d+|[-\w]{20}", re.ASCII)
 _RESERVED_EVENTS = ("pusher:", "pusher_internal:")
 _random = SystemRandom()
 
@@ -62,7 +62,7 @@ def is_reserved_event(name: str) -> bool:
 
 
 def is_socket_id(text: str) -> bool:
-    """Whether ``text`` has the form ``1234.5678``, the only one that server SDKs accept."""
+    """Whether ``text`` has the form ``1234.5678``, the only one that server SDKs accept, or that of Socket.IO's ids."""
     return _SOCKET_ID.fullmatch(text) is not None
 
 

@@ -34,6 +34,11 @@ class Relay:
         for each in (self._listener, *self._sockets):
             each.close()
 
+    def cut(self) -> None:
+        """End all connections; whoever comes again is passed on again."""
+        for each in self._sockets:
+            _shut_down(each, socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         while True:
             try:
