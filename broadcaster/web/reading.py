@@ -98,7 +98,10 @@ class Reading:
         except httptools.HttpParserError as error:
             self._refuse(text(400, f"Bad request: {error}"))
         # An unfinished header, or trailer, is held by the parser and was not told yet.
-        self._bound_head((self._head_size if self.stage is Stage.HEAD else 0) + self._silent)
+        if self.stage is Stage.HEAD:
+            self._bound_head(self._head_size + self._silent)
+        elif self._silent:
+            self._bound_head(self._silent)
 
     def _parse(self, data: bytes) -> None:
         while True:
@@ -123,7 +126,8 @@ class Reading:
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._begin()
-        self._step(Stage.HEAD)
+        self.stage = Stage.HEAD
+        self.steps += 1
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
