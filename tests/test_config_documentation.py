@@ -6,16 +6,16 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from msgspec import NODEFAULT
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
-from broadcaster.config import load
+from broadcaster.config import echo_environment, load
 from broadcaster.config.environment import variables
 from broadcaster.config.place import words
-from broadcaster.config.schema import leaves
+from broadcaster.config.schema import keys, leaves
 from broadcaster.errors import ConfigError
 from broadcaster.settings import App, Limits, Log, Settings
 
@@ -48,7 +48,7 @@ def test_the_documented_file_of_defaults_is_what_the_structs_have() -> None:
 
 
 def test_the_documented_file_of_defaults_leaves_no_key_out() -> None:
-    commented_in = re.sub(r"^# (?=\w+ = )", "", _all_defaults(), flags=re.MULTILINE)
+    commented_in = re.sub(r"^# (?=\w+ = |\[)", "", _all_defaults(), flags=re.MULTILINE)
     tree = tomllib.loads(commented_in)
     for path, _ in leaves():
         node: object = tree
@@ -95,15 +95,16 @@ def _type(kind: object) -> str:
         *others, last = (f"`{choice}`" for choice in get_args(kind))
         return f"{', '.join(others)} or {last}"
     types: dict[object, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
-    return types.get(kind, "list of strings")
+    return types.get(kind, "table of strings" if kind == dict[str, str] else "list of strings")
 
 
 def _default(path: tuple[str | int, ...]) -> str | None:
     """As the documentation writes it; None for what is described in words."""
-    struct: object = Settings()
-    for step in path[:-1]:
-        struct = App if isinstance(step, int) or step == "apps" else getattr(struct, step)
-    defaults = {field.name: field.default for field in fields(struct)}  # type: ignore[arg-type]
+    struct: Any = Settings
+    for step in words(path[:-1]):
+        kind: Any = keys(struct)[step]
+        struct = get_args(kind)[0] if get_origin(kind) is tuple else kind
+    defaults = {field.name: field.default for field in fields(struct)}
     default = defaults.get(str(path[-1]), NODEFAULT)
     return None if default in (NODEFAULT, None) else f"`{json.dumps(default, ensure_ascii=False)}`"
 
@@ -122,3 +123,22 @@ def _line(written: str, environ: dict[str, str]) -> str:
     with pytest.raises(ConfigError) as caught:
         load(None, ".", environ)
     return str(caught.value)
+
+
+# ---- moving from laravel-echo-server --------------------------------------------------------------------------
+
+MOVING = (Path(__file__).parent.parent / "docs" / "moving-from-laravel-echo-server.md").read_text("utf-8")
+
+
+def test_the_documented_json_is_the_same_as_the_documented_toml_but_for_the_secret() -> None:
+    for language in ("json", "toml"):
+        (block,) = re.findall(rf"^```{language}\n(.*?)^```", MOVING, re.DOTALL | re.MULTILINE)
+        Path(f"x.{language}").write_text(block)
+    theirs, ours = load("x.json", ".", {}), load("x.toml", ".", {})
+    (app,) = ours.apps
+    assert replace(theirs, source="", notes=()) == replace(ours, source="", apps=(replace(app, secrets=()),))
+
+
+def test_every_variable_of_laravel_echo_server_is_documented() -> None:
+    for variable in echo_environment.VARIABLES:
+        assert f"`{variable.removeprefix(echo_environment.PREFIX)}`" in MOVING or f"`{variable}`" in MOVING

@@ -47,6 +47,11 @@ def test_it_overrides_the_file_and_says_so() -> None:
     assert settings.source == "broadcaster.toml and the environment"
 
 
+def test_headers_are_written_as_json() -> None:
+    headers = loaded(APP, BROADCASTER_ECHO_API_HEADERS='{"X-A": "b, c", "X-D": "5"}').echo_api.headers
+    assert headers == {"X-A": "b, c", "X-D": "5"}
+
+
 def test_what_changes_nothing_is_not_named_as_a_source() -> None:
     assert loaded(APP, PATH="/bin", BROADCAST_CONNECTION="pusher").source == "broadcaster.toml"
     assert loaded("demo = true" + APP, BROADCASTER_DEMO="true").source == "broadcaster.toml"
@@ -211,6 +216,8 @@ def test_options_do_not_hide_a_file_that_is_wrong() -> None:
         ("LIMITS_EVENT_BYTES", "-1", "expected 0 or more, got an integer -1"),
         ("SERVER_DRAIN_SECONDS", "nan", "expected a finite number, got a number nan"),
         ("SERVER_LISTEN", "", "is empty; give at least one"),
+        ("ECHO_API_HEADERS", "X-A: b", "expected a table of strings, got a string"),
+        ("ECHO_API_HEADERS", '{"a b": "c"}', "is no name of a header; use letters, digits and dashes"),
         ("LOG_FORMAT", "xml", 'expected "text" or "json", got a string "xml"'),
         ("METRICS_ENABLED", "perhaps", 'expected true or false, got a string "perhaps"'),
         ("METRICS_LISTEN", "", "is empty; give it a value"),
@@ -225,7 +232,7 @@ def test_options_do_not_hide_a_file_that_is_wrong() -> None:
         ("DRIVER_MEMORY_", "x", "unknown variable; did you mean BROADCASTER_DRIVER_NAME?"),
         ("CONFIG", "b.toml", "unknown variable; the nearest that is known is BROADCASTER_APPS_ORIGINS"),
         ("DIR", "/etc", "unknown variable; the nearest that is known is BROADCASTER_DRIVER_NAME"),
-        ("SOURCE", "me", "unknown variable; the nearest that is known is BROADCASTER_APPS_ORIGINS"),
+        ("SOURCE", "me", "unknown variable; the nearest that is known is BROADCASTER_SOCKETIO_PATH"),
         ("PORT", "6001", "unknown variable; the nearest that is known is BROADCASTER_LOG_FORMAT"),
     ],
 )
@@ -284,4 +291,4 @@ def test_any_environment_is_settings_or_one_line(environ: dict[str, str]) -> Non
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
         assert str(error).isprintable()
-        assert error.source == "environment"
+        assert error.source == "environment" or "is missing" in error.problem

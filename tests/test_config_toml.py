@@ -13,7 +13,7 @@ from broadcaster.config import load
 from broadcaster.config.place import Place, words
 from broadcaster.config.schema import leaves, read_table
 from broadcaster.errors import ConfigError
-from broadcaster.settings import EMBEDDED, App, Driver, Limits, Log, Server, Settings
+from broadcaster.settings import EMBEDDED, App, Auth, Cors, Driver, EchoApi, Limits, Log, Server, Settings
 
 APP = '\n[[apps]]\nid = "a"\nkey = "k"\nsecret = "s"\n'
 NO_APP = (
@@ -95,16 +95,6 @@ def test_a_file_without_permission_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     assert refusal("b.toml") == line
 
 
-def test_laravel_echo_servers_file_is_refused_for_now() -> None:
-    Path("laravel-echo-server.json").write_text("{}")
-    line = (
-        "laravel-echo-server.json: JSON is not read by this version yet; write the same settings into broadcaster.toml"
-    )
-    assert refusal() == line
-    assert refusal("laravel-echo-server.json") == line
-    assert loaded(APP).source == "broadcaster.toml", "beside a TOML file it does no harm"
-
-
 # ---- no TOML --------------------------------------------------------------------------------------------------
 
 
@@ -170,11 +160,19 @@ def test_everything_arrives() -> None:
         frame_bytes = 1_000
         [log]
         level = "debug"
+        [echo_api.cors]
+        origin = "*"
+        methods = "GET"
+        headers = "X-A"
+        [echo_api.headers]
+        X-B = "c"
         [[apps]]
         id = "1"
         key = "k1"
         secrets = ["new", "old"]
         client_events = false
+        [apps.auth]
+        host = ["https://a.test"]
         [[apps]]
         id = "2"
         key = "k2"
@@ -188,8 +186,9 @@ def test_everything_arrives() -> None:
         driver=Driver(name="redis", options={"url": "redis://localhost", "deep": {"list": [1, 2]}}),
         limits=Limits(event_bytes=0, frame_bytes=1_000),
         log=Log(level="debug"),
+        echo_api=EchoApi(cors=Cors(origin="*", methods="GET", headers="X-A"), headers={"X-B": "c"}),
         apps=(
-            App(id="1", key="k1", secrets=("new", "old"), client_events=False),
+            App(id="1", key="k1", secrets=("new", "old"), client_events=False, auth=Auth(host=("https://a.test",))),
             App(id="2", key="k2", secrets=("s2",), activity_timeout=1),
         ),
         source="broadcaster.toml",
@@ -220,7 +219,7 @@ def test_the_table_of_another_driver_called_options_is_kept_out() -> None:
         ("[server]\nevent_byte = 1", "server.event_byte: unknown key; did you mean limits.event_bytes?"),
         ("[tls]", "tls: unknown key; the nearest that is known is limits"),
         ("[limits]\nidentity = 1", "limits.identity: unknown key; the nearest that is known is limits.user_id_length"),
-        ('source = "me"', "source: unknown key; the nearest that is known is slow_client"),
+        ('source = "me"', "source: unknown key; the nearest that is known is socketio"),
         ('"\\u001b\\n" = 1', r'"\u001b\n": unknown key; the nearest that is known is server'),
         ('"" = 1', '"": unknown key; the nearest that is known is server'),
         (
@@ -269,6 +268,21 @@ def test_the_table_of_another_driver_called_options_is_kept_out() -> None:
         (
             "[log]\nlevel = 5",
             'log.level: expected "debug", "info", "warn", "error" or "critical", got an integer 5',
+        ),
+        ("[echo_api]\nheaders = 5", "echo_api.headers: expected a table of strings, got an integer"),
+        ("[echo_api.headers]\nX-A = [{}]", "echo_api.headers.X-A[0]: expected a string, got a table"),
+        (
+            '[echo_api.headers]\n"a b" = "c"',
+            'echo_api.headers."a b": is no name of a header; use letters, digits and dashes',
+        ),
+        (
+            '[echo_api.headers]\nX-A = "b\\nc"',
+            "echo_api.headers.X-A: cannot be sent in a header; use one line of Latin letters, digits and signs",
+        ),
+        ("[echo_api.cors]\norigin = '*'", 'echo_api.cors.methods: is missing; add methods = "…"'),
+        (
+            "[socketio]\nping_interval = '5'",
+            'socketio.ping_interval: expected a number, got a string "5"; write it without quotes',
         ),
         ('[metrics]\nlisten = " "', "metrics.listen: is empty; give it a value"),
         (

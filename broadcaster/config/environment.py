@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import get_origin
 
+from broadcaster.config.header_fields import HEADERS
 from broadcaster.config.nearest import Known, suggestion
 from broadcaster.config.place import Path, Tree, put, quoted, words
 from broadcaster.config.schema import leaves
 from broadcaster.errors import ConfigError
-from broadcaster.settings import Driver
+from broadcaster.settings import App, Driver
 
 PREFIX = "BROADCASTER_"
 LARAVEL = "PUSHER_APP_"
@@ -66,6 +68,24 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> tuple[Tree, dict[Path, st
     return _with_driver_options(tree, origins, {variable: environ[variable] for variable in unknown}), origins
 
 
+def without_public_names(environ: Mapping[str, str], apps: Iterable[App]) -> tuple[Mapping[str, str], list[str]]:
+    """``environ`` without Laravel's id and key, and a note for each, if the first app has a bearer key.
+
+    Laravel gives its key to every page, and a page that has the bearer key can publish.
+    """
+    first = next(iter(apps), None)
+    if first is None or not first.bearer:
+        return environ, []
+    named = {f"{LARAVEL}ID": ("clients[0].appId", first.id), f"{LARAVEL}KEY": ("clients[0].key", first.key)}
+    aside = f"is not used: {{}} stands, since Laravel's key is public; {PREFIX}APPS_{{}} would win"
+    notes = [
+        str(ConfigError("environment", variable, aside.format(key, variable.removeprefix(LARAVEL))))
+        for variable, (key, value) in named.items()
+        if environ.get(variable, value) not in ("", value)
+    ]
+    return {variable: text for variable, text in environ.items() if variable not in named}, notes
+
+
 def _with_driver_options(tree: Tree, origins: dict[Path, str], given: Mapping[str, str]) -> Tree:
     """``tree`` with those of the variables that are options of its driver; they may be called anything."""
     table = tree.get("driver")
@@ -92,6 +112,11 @@ def _typed(text: str, kind: object) -> object:
         return [item.strip() for item in text.split(",") if item.strip()]
     if kind is bool:
         return _BOOLEANS.get(text.strip().lower(), text)
+    if kind == HEADERS:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
     if kind is int or kind is float:
         try:
             return int(text) if kind is int else float(text)

@@ -9,8 +9,11 @@ BACKLOG = 4096
 
 
 def resolve(description: str) -> str:
-    """A Twisted endpoint string: ``tcp:`` without an interface is IPv4 and IPv6, and has a backlog for storms."""
-    if not description.startswith("tcp:"):
+    """A Twisted endpoint string: ``tcp:`` and ``ssl:`` listen on IPv4 and IPv6, with a backlog for storms.
+
+    Unless they say otherwise with ``interface`` and ``backlog``.
+    """
+    if not description.startswith(("tcp:", "ssl:")):
         return description
     if "interface=" not in description and _has_ipv6():
         description += ":interface=\\:\\:"

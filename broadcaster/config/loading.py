@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from broadcaster.apps import Apps
-from broadcaster.config import toml
-from broadcaster.config.environment import overlay
+from broadcaster.config import dotenv, echo_environment, echo_json, json, toml
+from broadcaster.config.environment import overlay, without_public_names
+from broadcaster.config.files import unreadable
 from broadcaster.config.place import Place, Tree
 from broadcaster.config.schema import read_table
 from broadcaster.errors import ConfigError
@@ -28,26 +29,40 @@ _FIRST_APP = (
 def load(config: str | None, directory: str, environ: Mapping[str, str]) -> Settings:
     """The settings in force: those of ``config``, else of the file found in ``directory``, else the embedded default.
 
-    ``environ`` goes over all of them. Raises `ConfigError` for whatever is wrong, and reads nothing else.
+    A name that ends in ``.json`` is laravel-echo-server's format. ``environ`` goes over all of them; over that one
+    laravel-echo-server's own variables too, and those of the working directory's ``.env``. Raises `ConfigError` for
+    whatever is wrong, and reads nothing else but the certificates that laravel-echo-server.json names.
     """
     file = config if config is not None else _found(directory)
-    written: Tree = {} if file is None else _read(file)
-    base, source = (EMBEDDED, EMBEDDED.source) if file is None else (Settings(), file)
+    if file is not None and file.endswith(".json"):
+        return _laravel_echo_server(file, environ)
+    if file is not None:
+        return _overlaid(toml.read(file), environ, Settings(source=file))
+    return _overlaid({}, environ, EMBEDDED)
 
+
+def _laravel_echo_server(file: str, environ: Mapping[str, str]) -> Settings:
+    written = json.read(file)
+    try:
+        variables, unread = dotenv.read() | dict(environ), []
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        variables, unread = dict(environ), [str(ConfigError(".env", "", problem, "it is left out"))]
+    tree, origins = echo_environment.overlay(written, variables)
+    base = echo_json.settings(tree, Place(file, origins))
+    kept, aside = without_public_names(environ, base.apps)
+    return _overlaid({}, kept, replace(base, notes=(*unread, *base.notes, *aside)), tree != written)
+
+
+def _overlaid(written: Tree, environ: Mapping[str, str], base: Settings, already: bool = False) -> Settings:
+    """What ``written`` says over ``base``, and ``environ`` over both; ``already`` if some of it is in ``base``."""
     tree, variables = overlay(written, environ)
-    settings = read_table(Settings, tree, Place(source, variables), base)
+    settings = read_table(Settings, tree, Place(base.source, variables), base)
     if not settings.apps:
-        raise ConfigError(source, "apps", "no app is configured", _FIRST_APP)
-    if tree != written:
-        source = f"{source} and the environment"
+        raise ConfigError(base.source, "apps", "no app is configured", _FIRST_APP)
+    source = f"{base.source} and the environment" if already or tree != written else base.source
     Apps(settings.apps, source)
     return replace(settings, source=source)
-
-
-def _read(file: str) -> Tree:
-    if file.endswith(".json"):
-        raise ConfigError(file, "", "JSON is not read by this version yet", f"write the same settings into {TOML}")
-    return toml.read(file)
 
 
 def _found(directory: str) -> str | None:
@@ -67,5 +82,5 @@ def _exists(file: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise toml.unreadable(file, error) from None
+        raise unreadable(file, error) from None
     return True

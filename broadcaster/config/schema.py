@@ -9,6 +9,7 @@ from typing import Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
+from broadcaster.config.header_fields import HEADERS, header_fields
 from broadcaster.config.nearest import Known, suggestion
 from broadcaster.config.place import Path, Place, Tree, words
 from broadcaster.config.scalars import READERS
@@ -23,11 +24,11 @@ def keys(struct: type[Struct]) -> dict[str, object]:
     """The keys that a table of ``struct`` may have, and their types.
 
     They are its fields, but for what is written otherwise than it is kept: an app's only secret, a driver's
-    options (tables beside its name), and ``source``, which nobody writes.
+    options (tables beside its name), and ``source`` and ``notes``, which nobody writes.
     """
     kinds = {field.name: _without_none(field.type) for field in fields(struct)}
     if struct is Settings:
-        del kinds["source"]
+        del kinds["source"], kinds["notes"]
     elif struct is Driver:
         del kinds["options"]
     elif struct is App:
@@ -113,6 +114,8 @@ def _read(kind: object, value: object, place: Place, base: object) -> object:
             *others, last = (f'"{choice}"' for choice in choices)
             raise place.unexpected(f"{', '.join(others)} or {last}", value)
         return value
+    if kind == HEADERS:
+        return header_fields(value, place)
     return READERS[kind](value, place)
 
 
@@ -125,7 +128,8 @@ def _read_list(item: object, value: object, place: Place, base: tuple[object, ..
     if not value and key in _NEVER_EMPTY:
         raise place.error("is empty", "give at least one")
     bases = (*base, *[None] * len(value))
-    return tuple(_read(item, each, place.at(index), bases[index]) for index, each in enumerate(value))
+    rest = base[len(value) :] if _is_table(item) else ()
+    return (*(_read(item, each, place.at(index), bases[index]) for index, each in enumerate(value)), *rest)
 
 
 def _suggestion(table: Path, key: str) -> str:

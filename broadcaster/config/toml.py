@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 
+from broadcaster.config.files import read_text
 from broadcaster.config.place import Tree
 from broadcaster.errors import ConfigError
 
@@ -19,16 +20,7 @@ _REMEDIES = {
 
 def read(file: str) -> Tree:
     """The tables of ``file``. Raises `ConfigError`."""
-    try:
-        with open(file, "rb") as stream:
-            written = stream.read()
-    except OSError as error:
-        raise unreadable(file, error) from None
-    try:
-        text = written.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = written.count(b"\n", 0, error.start) + 1
-        raise ConfigError(file, f"line {line}", "is not valid UTF-8", "save the file as UTF-8") from None
+    text = read_text(file)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -37,19 +29,6 @@ def read(file: str) -> Tree:
         raise ConfigError(file, "", "is nested too deeply", "nothing in a configuration needs that") from None
     except ValueError:  # from int(), beyond sys.set_int_max_str_digits
         raise ConfigError(file, "", "a number has thousands of digits", "write one that is meant") from None
-
-
-def unreadable(file: str, error: OSError) -> ConfigError:
-    """Why ``file`` cannot be read, and what to do about it."""
-    match error:
-        case FileNotFoundError():
-            return ConfigError(file, "", "no such file", "check the path, or leave it out for the embedded default")
-        case IsADirectoryError():
-            return ConfigError(file, "", "is a directory", "name the file in it")
-        case PermissionError():
-            return ConfigError(file, "", "may not be read by this user", "give the user that runs the server access")
-        case _:
-            return ConfigError(file, "", f"cannot be read ({error.strerror})", "check the path")
 
 
 def _invalid(file: str, message: str) -> ConfigError:
