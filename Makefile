@@ -7,6 +7,7 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
+PAGES := broadcaster/web/pages
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 # Directories are listed too: a file that goes changes only its directory.
 SOURCES := $(shell find broadcaster twisted -not -path '*__pycache__*' -not -name dropin.cache) \
@@ -21,7 +22,7 @@ MAY_INSTALL := [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]
 .NOTPARALLEL:
 .PHONY: run test test-deps test-deps-if-allowed check bench clean
 
-run: .venv/installed
+run: $(PAGES)/socket.io.js .venv/installed
 	@exec $(BIN)/twistd -n --pidfile= broadcaster $(ARGS)
 
 test: test-deps-if-allowed .venv/test $(NODE_MODULES)
@@ -37,7 +38,7 @@ bench: .venv/test
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean:
-	rm -rf .venv build *.egg-info tests/node/node_modules
+	rm -rf .venv build *.egg-info tests/node/node_modules $(PAGES)/socket.io.js*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 test-deps:
@@ -67,6 +68,10 @@ test-deps-if-allowed:
 .venv/test .venv/check: setup.cfg | .venv/installed
 	$(PIP_INSTALL) "$$(echo .venv/wheel/*.whl)[$(@F)]"
 	@touch $@
+
+# Served to pages; it may fail to come, and is asked for again by the next run.
+$(PAGES)/socket.io.js:
+	@.ci/client_library $(@D)
 
 # Without npm the tests that need it say so themselves.
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json

@@ -40,15 +40,21 @@ _KINDS = (
     (USER_CHANNEL, Kind.USER),
 )
 
+_OPEN = (Kind.PUBLIC, Kind.CACHE)
+
 CACHE_PREFIXES = tuple(prefix for prefix, kind in _KINDS if kind & Kind.CACHE)
 
 
 def kind_of(channel: str) -> Kind:
-    """The kind that ``channel``'s prefix names; case counts, and ``privateer`` is public."""
-    for prefix, kind in _KINDS:
-        if channel.startswith(prefix):
-            return kind
-    return Kind.PUBLIC
+    """The kind that ``channel``'s prefix names; case counts, and ``privateer`` is public.
+
+    With a forgotten key prefix ``private-x`` arrives from Redis as ``laravel_database_private-x``, which must not lie
+    open: so ``private-`` and ``presence-`` ask for authorisation wherever they stand, and for members only in front.
+    """
+    kind = next((kind for prefix, kind in _KINDS if channel.startswith(prefix)), Kind.PUBLIC)
+    if kind in _OPEN and ("private-" in channel or "presence-" in channel):
+        return kind | Kind.AUTH
+    return kind
 
 
 def is_channel_name(name: str) -> bool:

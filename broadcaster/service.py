@@ -37,8 +37,9 @@ from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
 from broadcaster.users import Users
 from broadcaster.web.admission import Admission
-from broadcaster.web.api import Api
+from broadcaster.web.api import Api, Brake
 from broadcaster.web.echo import Reception
+from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
 from broadcaster.web.forwarded import TrustedProxies
 from broadcaster.web.frontdoor import Answer, FrontDoors
@@ -90,10 +91,12 @@ def build(
     ticks = Ticks(wheel, cache, recovery, counters, clock)
     service = BroadcasterService(reactor, settings, hub, driver, admission, ticks)
     metrics = Metrics(apps, hub, counters, lambda: not service.unready())
-    api = Api(apps, hub, publisher, membership, limits, turns, cache, clock, now)
+    brake = Brake(hub, turns)
+    api = Api(apps, publisher, membership, limits, brake, cache, clock, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
     reception = Reception(reactor, settings.apps, board, recovery)
     engine = EngineIO(settings.socketio, apps, admission, turns, wheel, clock, reception)
+    echo_api = EchoApi(settings.echo_api, apps, admission, publisher, membership, limits, brake, engine.sessions, clock)
     site = Site(
         settings.server,
         apps,
@@ -101,6 +104,7 @@ def build(
         admission,
         board,
         engine,
+        echo_api,
         service.unready,
         partial(_scrape, metrics) if shown else None,
         settings.demo,

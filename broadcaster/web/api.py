@@ -38,27 +38,42 @@ Parameters = dict[str, str]
 Answer = Response | Deferred[Response]
 
 
+class Brake:
+    """What holds a publisher back: it may run no further ahead of the subscribers than their channels can hold."""
+
+    def __init__(self, hub: Hub, turns: Turns) -> None:
+        self._hub = hub
+        self._turns = turns
+
+    def holds(self, app_id: str, channels: tuple[str, ...]) -> bool:
+        """Whether the answer to a publish on these channels must wait."""
+        return self._hub.congested(app_id, channels)
+
+    async def settled(self, app_id: str, channels: tuple[str, ...]) -> None:
+        """Until it need not any more."""
+        while self._hub.congested(app_id, channels):
+            await self._turns.next()
+
+
 class Api:
     """Answers requests whose path begins with ``/apps/``; ``clock`` is monotonic seconds, ``now`` the wall's."""
 
     def __init__(
         self,
         apps: Apps,
-        hub: Hub,
         publisher: Publisher,
         membership: IMembership,
         limits: Limits,
-        turns: Turns,
+        brake: Brake,
         cache: Cache,
         clock: Callable[[], float],
         now: Callable[[], float],
     ) -> None:
         self._apps = apps
-        self._hub = hub
         self._publisher = publisher
         self._membership = membership
         self._limits = limits
-        self._turns = turns
+        self._brake = brake
         self._cache = cache
         self._clock = clock
         self._now = now
@@ -114,13 +129,13 @@ class Api:
         publish = read_publish(request.body, self._limits)
         taken = self._publisher.publish(app.id, publish.event)
         at_once = taken.called and taken.result is None and not publish.wanted
-        if at_once and not self._hub.congested(app.id, publish.event.channels):
+        if at_once and not self._brake.holds(app.id, publish.event.channels):
             return NOTHING
         return Deferred.fromCoroutine(self._published(app, publish, taken))
 
     async def _published(self, app: App, publish: Publish, taken: Deferred[None]) -> Response:
         await taken
-        await self._settled(app, publish)
+        await self._brake.settled(app.id, publish.event.channels)
         if not publish.wanted:
             return NOTHING
         names = publish.event.channels
@@ -141,15 +156,10 @@ class Api:
         if failures:
             raise failures[0]
         for publish in batch:
-            await self._settled(app, publish)
+            await self._brake.settled(app.id, publish.event.channels)
         if not any(publish.wanted for publish in batch):
             return NOTHING
         return _ok({"batch": [await self._counts(app, each.event.channels[0], each.wanted) for each in batch]})
-
-    async def _settled(self, app: App, publish: Publish) -> None:
-        # A publisher may run no further ahead of the subscribers than this: the answer is its brake.
-        while self._hub.congested(app.id, publish.event.channels):
-            await self._turns.next()
 
     def _old_event(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
         """The API of 2012: the body is the data, everything else is in the query; 202 and no body."""

@@ -77,7 +77,7 @@ def encode(response: Response, keep_alive: bool, head: bool = False) -> bytes:
 
 def _encode(response: Response, keep_alive: bool, head: bool) -> bytes:
     lines = [_STATUS_LINES[response.status]]
-    if response.status != 204:
+    if response.status not in (204, 304):
         lines.append(f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n")
     for name, value in response.headers:
         lines.append(f"{name}: {value}\r\n")

@@ -109,14 +109,19 @@ def check_channel(name: str, limits: Limits) -> str:
 
 def event_of(name: str, data: str, channels: tuple[str, ...], socket_id: str | None, limits: Limits) -> Event:
     """An `Event` whose name, data and channels keep the rules; raises `RequestRefused`."""
-    if event_name_too_long(name, limits):
-        raise RequestRefused(400, named("Event name too long", limits, "event_name_length"))
-    if is_reserved_event(name):
-        raise RequestRefused(400, "Event name may not start with pusher:")
     for channel in channels:
         check_channel(channel, limits)
     if socket_id is not None and not is_socket_id(socket_id):
         raise RequestRefused(400, f"Invalid socket id: {socket_id}")
+    return bounded_event(name, data, channels, socket_id, limits)
+
+
+def bounded_event(name: str, data: str, channels: tuple[str, ...], socket_id: str | None, limits: Limits) -> Event:
+    """An `Event` whose name and data keep the rules; raises `RequestRefused`."""
+    if event_name_too_long(name, limits):
+        raise RequestRefused(400, named("Event name too long", limits, "event_name_length"))
+    if is_reserved_event(name):
+        raise RequestRefused(400, "Event name may not start with pusher:")
     # A character takes four bytes at most, so short texts need no encoding to be measured.
     if limits.event_bytes and len(data) * 4 > limits.event_bytes:
         too_large = data_too_large(len(data.encode(errors="surrogatepass")), limits)

@@ -18,10 +18,12 @@ from broadcaster.settings import Server
 from broadcaster.switchboard import Switchboard
 from broadcaster.web.admission import Admission, Admitted, allowed_origin, subprotocol
 from broadcaster.web.api import Answer, Api
+from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
 from broadcaster.web.frontdoor import Upgrade
 from broadcaster.web.handshake import Turned, websocket_key
 from broadcaster.web.http import Headers, Request, Response, text
+from broadcaster.web.library import library
 from broadcaster.web.outbox import Outbox
 from broadcaster.web.transports import hand_over
 from broadcaster.web.websocket import WebSocket
@@ -43,6 +45,7 @@ class Site:
         admission: Admission,
         board: Switchboard,
         engine: EngineIO,
+        echo_api: EchoApi,
         unready: Callable[[], list[str]],
         render_metrics: Callable[[], Response] | None,
         demo: bool,
@@ -53,6 +56,7 @@ class Site:
         self._admission = admission
         self._board = board
         self._engine = engine
+        self._echo_api = echo_api
         self._unready = unready
         self._render_metrics = render_metrics
         self._demo = demo
@@ -64,9 +68,11 @@ class Site:
         """See `FrontDoors`."""
         path = request.path
         if path.startswith(("/apps/", "/users/")):
+            if self._echo_api.speaks(request):
+                return self._echo_api.respond(request)
             return self._apps_answer(request)
         if path.startswith(self._engine.path):
-            return self._engine.respond(request)
+            return library(path.removeprefix(self._engine.path), request) or self._engine.respond(request)
         if "websocket" in request.tokens("upgrade"):
             return self._upgrade(request)
         if request.method == "OPTIONS" and path.startswith(("/pusher/", "/timeline/")):
