@@ -133,19 +133,16 @@ class EngineLink:
 
     def hold(self, wrap: Callable[[bytes, bool], Response]) -> Deferred[Response]:
         """Answer a poll, now or later; ``wrap`` makes the response of a payload. Raises `Refused`."""
-        self._wrap = wrap
         poll = Held(lambda _: self._cut())
-        before, self._poll = self._poll, poll
-        try:
-            self.session.poll(self._clock())
-        except BaseException:
-            self._poll = before
-            raise
+        if not self.session.held:
+            self._poll, self._wrap = poll, wrap
+        self.session.poll(self._clock())
         return poll
 
     def post(self, packets: Iterable[Packet]) -> None:
         """Take what a client posted. Raises `Refused`."""
         self.session.post(packets, self._clock())
+        self._turns.written(self)
 
     def _cut(self) -> None:
         self._poll = None
@@ -202,7 +199,7 @@ class EngineLink:
         try:
             packet = self._codec.decode_frame(text)
         except ParseError:
-            self.session.close("parse error", self._clock())
+            self.session.fail("parse error", self._clock())
         else:
             self.session.frame(packet, self._clock())
 
@@ -219,10 +216,13 @@ class EngineLink:
 
     # ---- upgrading and time -------------------------------------------------------------------------------------
 
+    @property
+    def upgradable(self) -> bool:
+        """Whether a WebSocket may ask to become the transport; one at a time may."""
+        return self._probe is None and self.session.state in (State.POLLING, State.UPGRADING)
+
     def probe(self, socket: WebSocket) -> Probe:
         """``socket`` asks to become the transport."""
-        if self._probe is not None:
-            self._probe.socket.close()
         self._probe = Probe(self, socket, self._clock() + UPGRADE_SECONDS)
         self._wheel.set(self, self._next(self.session.deadline))
         return self._probe

@@ -175,7 +175,7 @@ class EngineIO:
 
     def _upgrade(self, request: Request, link: EngineLink) -> Answer | Upgrade:
         def opened(socket: WebSocket) -> None:
-            if link.session.state in (State.POLLING, State.UPGRADING) and self._settings.upgrades:
+            if self._settings.upgrades and link.upgradable:
                 socket.client = link.probe(socket)
             else:
                 socket.client = Turned()
@@ -209,7 +209,7 @@ class EngineIO:
     def _post(self, request: Request, query: Query, link: EngineLink) -> Response:
         headers = self._cors(request) + self._cookie(link, opening=False)
         if self._settings.max_bytes and len(request.body) > self._settings.max_bytes:
-            link.session.close("transport error", self._clock())
+            link.session.fail("transport error", self._clock())
             return Response(413, headers=headers)
         binary = (request.header("content-type") or "").partition(";")[0].strip().lower() == BINARY
         body: bytes | None = request.body

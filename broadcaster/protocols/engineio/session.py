@@ -96,7 +96,7 @@ class EngineSession:
             self.state = State.CLOSED
             return None
         if self.revision == 3 or self._pinged:
-            self.close("ping timeout", now)
+            self.fail("ping timeout", now)
             return self._until
         self._pinged = True
         self._until = now + self._settings.ping_timeout
@@ -114,7 +114,7 @@ class EngineSession:
         """Send it when and where the client can take it."""
         if self.state is State.WEBSOCKET:
             self._wire.send((packet,))
-        elif self.state in (State.POLLING, State.UPGRADING):
+        elif self._polled:
             self._queue.append(packet)
             self.waiting += len(packet.data)
 
@@ -141,10 +141,10 @@ class EngineSession:
             self.held = True
             self._answer([*self._take(), Packet(Type.NOOP, ""), Packet(Type.CLOSE, "")])
             return
-        if self.state not in (State.POLLING, State.UPGRADING):
+        if not self._polled:
             raise Refused(3)
         if self.held:
-            self.close("transport error", now)
+            self.fail("transport error", now)
             raise Refused(None)
         self.held = True
         if self._queue:
@@ -155,11 +155,11 @@ class EngineSession:
     def cut(self, now: float) -> None:
         """The client let go of a request before it was answered."""
         self.held = False
-        self.close("transport error", now)
+        self.fail("transport error", now)
 
     def post(self, packets: Iterable[Packet], now: float) -> None:
         """A POST came with these packets; those before a fault count. Raises `Refused` after the session is closed."""
-        if self.state not in (State.POLLING, State.UPGRADING):
+        if not self._polled:
             raise Refused(3)
         try:
             for packet in packets:
@@ -167,7 +167,7 @@ class EngineSession:
                 if self.state in (State.CLOSING, State.CLOSED):
                     return
         except ParseError:
-            self.close("parse error", now)
+            self.fail("parse error", now)
             raise Refused(3) from None
 
     # ---- WebSocket --------------------------------------------------------------------------------------------
@@ -177,11 +177,11 @@ class EngineSession:
         try:
             self._receive(packet, now)
         except ParseError:
-            self.close("parse error", now)
+            self.fail("parse error", now)
 
     def probe(self, packet: Packet) -> bool:
         """A message came on a WebSocket that wants to become the transport; whether that socket may stay."""
-        if self.state not in (State.POLLING, State.UPGRADING):
+        if not self._polled:
             return False
         if packet == Packet(Type.PING, "probe"):
             self.state = State.UPGRADING
@@ -208,7 +208,7 @@ class EngineSession:
     def lost(self, now: float) -> None:
         """The WebSocket that was the transport is gone."""
         if self.state is State.WEBSOCKET:
-            self.close("transport close", now)
+            self.fail("transport close", now)
 
     # ---- both -------------------------------------------------------------------------------------------------
 
@@ -229,13 +229,21 @@ class EngineSession:
             self._end("transport close", State.CLOSED, now)
 
     def close(self, reason: str, now: float) -> None:
-        """The server ends it: what waits is sent first, then the close."""
-        if self.state is State.WEBSOCKET:
-            self._end(reason, State.CLOSED, now)
-        elif self.state in (State.POLLING, State.UPGRADING):
-            held = self.held
-            self._end(reason, State.CLOSED if held else State.CLOSING, now)
-            if held:
+        """The server ends it: what waits is sent first, then the close; without a poll, the next one is told."""
+        self._close(reason, State.CLOSING if self._polled and not self.held else State.CLOSED, now)
+
+    def fail(self, reason: str, now: float) -> None:
+        """The client broke the rules or is not there any more: it is over, which only a held poll is told."""
+        self._close(reason, State.CLOSED, now)
+
+    @property
+    def _polled(self) -> bool:
+        return self.state in (State.POLLING, State.UPGRADING)
+
+    def _close(self, reason: str, state: State, now: float) -> None:
+        if self.state not in (State.CLOSING, State.CLOSED):
+            self._end(reason, state, now)
+            if self.held:
                 self._answer([*self._take(), Packet(Type.CLOSE, "")])
 
     def _end(self, reason: str, state: State, now: float) -> None:
