@@ -9,8 +9,9 @@ import pytest
 from twisted.logger import globalLogPublisher
 
 from broadcaster.interfaces import IDriver
-from broadcaster.settings import App
-from tests.inprocess import InProcess
+from broadcaster.settings import App, Auth
+from tests.conformance.application import Application
+from tests.inprocess import InProcess, app_with
 
 Serve = Callable[..., InProcess]
 SocketIds = Callable[..., None]
@@ -70,3 +71,15 @@ def socket_ids(monkeypatch: pytest.MonkeyPatch) -> SocketIds:
         monkeypatch.setattr("broadcaster.web.site.new_socket_id", lambda: next(upcoming))
 
     return are
+
+
+@pytest.fixture
+def application(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Application:
+    """An application with a ``server`` that asks it about private channels."""
+    application = Application()
+    monkeypatch.setattr(
+        "broadcaster.auth.endpoint.AuthEndpoint._answer",
+        lambda endpoint, address, cookie, subscribe: application.answer(address, cookie, subscribe),
+    )
+    application.server = serve(app_with(auth=Auth(host=("http://application.test",))))
+    return application
