@@ -183,6 +183,8 @@ class EngineLink:
         if self.session.state is State.CLOSED:
             self._wheel.clear(self)
             self._forget(self.sid)
+        else:
+            self._wheel.set(self, self.session.deadline)
 
     def message(self, data: str | bytes, now: float) -> None:
         """See `Wire`."""

@@ -1,4 +1,4 @@
-"""laravel-echo-server's events: subscribing, being refused, members and whispers, beside clients of Pusher's protocol."""
+"""laravel-echo-server's events: subscribing, being refused, members and whispers, beside clients of Pusher's."""
 
 from __future__ import annotations
 
