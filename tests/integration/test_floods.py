@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import resource
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import count
 
 import pytest
 
+from tests.inprocess import client_frame
 from tests.integration.vitals import MIB, descriptors, metric, resident
-from tests.integration.wire import HANDSHAKE, PING, Peer, command, frame, request
+from tests.integration.wire import CLOSE, HANDSHAKE, PING, TEXT, Peer, command, frame, request
 from tests.processes import APP_ID, CONFIG, PATIENCE, Server, get, until
 
 pytestmark = pytest.mark.real
@@ -159,6 +161,25 @@ def test_bodies_in_crumbs_cost_no_more_than_whole_ones(flooded: Server) -> None:
             peer.send(b"0\r\n\r\n")
             assert peer.head().startswith(b"HTTP/1.1 401 ")
     assert peak - before < len(peers) * 200_000 + SLACK
+
+
+def test_a_message_that_inflates_without_end_is_refused_before_it_is_held() -> None:
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    bomb = deflater.compress(b"\0" * 80_000_000) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    version = b"Sec-WebSocket-Version"
+    handshake = HANDSHAKE.replace(version, b"Sec-WebSocket-Extensions: permessage-deflate\r\n" + version)
+    with Server(CONFIG.replace("[server]", "[server]\ncompression = true")) as server:
+        before = peak = resident(server)
+        for _ in range(10):
+            with Peer(server) as peer:
+                peer.send(handshake)
+                assert b"permessage-deflate" in peer.head()
+                peer.frame()
+                peer.send(client_frame(TEXT, bomb, rsv=4))
+                opcode, payload = peer.frame()
+                assert (opcode, payload[:2]) == (CLOSE, (1009).to_bytes(2, "big"))
+                peak = max(peak, resident(server))
+        assert peak - before < SLACK
 
 
 # ---- many names -----------------------------------------------------------------------------------------------

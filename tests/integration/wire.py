@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import socket
 import struct
@@ -40,6 +41,11 @@ def command(event: str, **data: Any) -> bytes:
     return frame(json.dumps({"event": event, "data": data}).encode())
 
 
+def auth(socket_id: str, *rest: str) -> str:
+    """The application's signature under a subscription (to a channel, as a member) or, with ``:user:``, a sign-in."""
+    return f"{KEY}:{hmac.new(SECRET.encode(), ':'.join((socket_id, *rest)).encode(), 'sha256').hexdigest()}"
+
+
 def request(method: str, path: str, body: bytes = b"") -> bytes:
     """A signed call of the HTTP API; ``path`` comes after ``/apps/<id>``."""
     target = signed(APP, method, f"/apps/{APP_ID}{path}", body, "", int(time.time()))
@@ -71,6 +77,12 @@ class Peer:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    def finish(self) -> bytes:
+        """Say that nothing more is said, and hear all that still comes."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+        return self.rest()
+
     def rest(self) -> bytes:
         """All that still comes, until the server ends the link."""
         with suppress(ConnectionError):
@@ -95,7 +107,9 @@ class Peer:
         self.send(HANDSHAKE)
         answer = self.head()
         assert answer.startswith(b"HTTP/1.1 101 "), answer
-        assert self.event()["event"] == "pusher:connection_established"
+        greeting = self.event()
+        assert greeting["event"] == "pusher:connection_established"
+        self.socket_id = str(json.loads(greeting["data"])["socket_id"])
         return self
 
     def subscribe(self, channel: str) -> None:
