@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
 from typing import Any
 from urllib.parse import parse_qs
 
 import pusher
 import pytest
+import socketio
 
 from tests.integration.javascript import Browser, Line, Script
 from tests.integration.relay import Relay
@@ -249,6 +251,38 @@ def test_e151_e180_members_of_both_protocols_see_each_other(
     assert ann.events(channel)[-1] == ("leaving", {"name": "tab"})
     ann.close()
     ben.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_e151_python_socketio_hears_events_members_and_whispers(
+    way: str, echo_server: Server, sdk: pusher.Pusher
+) -> None:
+    channel = f"presence-python-{way}".replace(",", "-")
+    heard: Queue[tuple[Any, ...]] = Queue()
+    ann, ben = (socketio.Client(reconnection=False) for _ in range(2))
+    ann.on("*", lambda *arguments: heard.put(arguments))
+    here: Queue[list[Line]] = Queue()
+    ben.on("presence:subscribed", lambda channel, members: here.put(members))
+    try:
+        for client, user in ((ann, "ann"), (ben, "ben")):
+            client.connect(echo_server.url, transports=way.split(","))
+            client.emit("subscribe", {"channel": channel, "auth": {"headers": {"X-User": user}}})
+            if client is ann:
+                assert heard.get(timeout=PATIENCE)[:2] == ("presence:subscribed", channel)
+        assert [each["user_id"] for each in here.get(timeout=PATIENCE)] == ["ben", "ann"]
+        assert ann.transport() == way.rpartition(",")[2]
+        event, _, member = heard.get(timeout=PATIENCE)
+        assert (event, member["user_id"]) == ("presence:joining", "ben")
+        sdk.trigger(channel, "news", {"text": "é😀"})
+        assert heard.get(timeout=PATIENCE)[:3] == ("news", channel, {"text": "é😀"})
+        ben.emit("client event", {"channel": channel, "event": "client-typing", "data": {"é": 1}})
+        assert heard.get(timeout=PATIENCE)[:3] == ("client-typing", channel, {"é": 1})
+        ben.disconnect()
+        event, _, member = heard.get(timeout=PATIENCE)
+        assert (event, member["user_id"]) == ("presence:leaving", "ben")
+    finally:
+        ann.disconnect()
+        ben.disconnect()
 
 
 def _read_on(page: Page, channel: str, count: int) -> bool:
