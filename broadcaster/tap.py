@@ -40,6 +40,11 @@ class Options(usage.Options):
             sys.stderr.write(f"broadcaster: {str(error).rstrip(chr(46))}; see twistd broadcaster --help\n")
             raise SystemExit(2) from None
 
+    def parseArgs(self, *arguments: str) -> None:
+        """See `usage.Options`; there are none."""
+        if arguments:
+            raise usage.UsageError(f"unexpected argument {arguments[0]!r}")
+
     def opt_listen(self, endpoint: str) -> None:
         """Listen on this Twisted endpoint instead of the configured ones; may be given several times."""
         self["listen"].append(endpoint)

@@ -50,7 +50,10 @@ class Heartbeat:
             return Action.PING, now + SECOND_TRY
         if now >= pinged + LOST:
             return Action.HANG_UP, now
+        action = Action.NOTHING
         if not self._asked and now >= pinged + SECOND_TRY:
             self._asked = True
-            return Action.ASK, pinged + LOST
-        return Action.NOTHING, pinged + (LOST if self._asked else SECOND_TRY)
+            action = Action.ASK
+        following = pinged + (LOST if self._asked else SECOND_TRY)
+        # Who is heard meanwhile and falls silent again is noticed in time also where patience is short.
+        return action, min(following, now + self.patience)
