@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import Logger
 
 _log = Logger()
@@ -39,9 +40,40 @@ def obey(reactor: Any, drain: Callable[[], Deferred[None]]) -> None:
     signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(stop))
 
 
+GC_THRESHOLDS = (20_000, 20, 20)
+"""Rarer than Python's (700, 10, 10): nearly everything here goes with its last reference, and a search costs."""
+
+
 def file_limit() -> int:
     """How many descriptors this process may have once `settle` was called."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def poll_directly(reactor: Any) -> None:
+    """Let Twisted's epoll reactor serve its sockets without a logging context around each read and write.
+
+    That context names the transport in lines of the old logging API, which nothing here uses, and costs 2 µs of each
+    read. ``_doReadOrWrite`` catches and logs whatever a transport raises by itself. Any other reactor stays as it is.
+    """
+    if not _is_epoll(reactor):
+        return
+    poll, selectables, serve = reactor._poller.poll, reactor._selectables, reactor._doReadOrWrite
+
+    def do_poll(timeout: float | None) -> None:
+        try:
+            ready = poll(-1 if timeout is None else timeout, len(selectables))
+        except InterruptedError:
+            return
+        for descriptor, event in ready:
+            selectable = selectables.get(descriptor)
+            if selectable is not None:
+                serve(selectable, descriptor, event)
+
+    reactor.doIteration = do_poll
+
+
+def _is_epoll(reactor: object) -> bool:
+    return type(reactor) is EPollReactor
 
 
 def settle() -> None:
@@ -52,3 +84,4 @@ def settle() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit(), file_limit()))
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -15,7 +15,7 @@ from twisted.python.components import Componentized
 from broadcaster.config import load
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.logs import observer
-from broadcaster.process import obey, settle
+from broadcaster.process import obey, poll_directly, settle
 from broadcaster.service import build
 
 
@@ -82,5 +82,6 @@ def makeService(options: Options) -> IService:
     root = Logged(observer(settings.log, options.parent or {}))
     IService(service).setServiceParent(root)
     reactor.callWhenRunning(settle)
+    reactor.callWhenRunning(poll_directly, reactor)
     reactor.callWhenRunning(obey, reactor, service.drain)
     return root

@@ -5,21 +5,35 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from broadcaster.settings import App
+
+BLOCK = 64
+"""Bytes that SHA-256 takes in at once."""
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 
 def sign(secret: str, text: str | bytes) -> str:
     """The signature of ``text`` with ``secret``."""
-    signing = _keyed(secret).copy()
-    signing.update(_bytes(text))
-    return signing.hexdigest()
+    inner, outer = _keyed(secret)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(_bytes(text))
+    outer.update(inner.digest())
+    return outer.hexdigest()
 
 
 @lru_cache(maxsize=1_024)
-def _keyed(secret: str) -> hmac.HMAC:
-    # Taking in the key costs more than a third of a signature.
-    return hmac.new(_bytes(secret), digestmod="sha256")
+def _keyed(secret: str) -> tuple[Hash, Hash]:
+    # HMAC by its definition (RFC 2104): taking in the key is half of the work, and the same for every text.
+    key = _bytes(secret)
+    if len(key) > BLOCK:
+        key = sha256(key).digest()
+    key = key.ljust(BLOCK, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in key)), sha256(bytes(byte ^ 0x5C for byte in key))
 
 
 def matches(secrets: Iterable[str], text: str | bytes, signature: str) -> bool:

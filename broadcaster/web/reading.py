@@ -39,6 +39,7 @@ class Reading:
         "_body_bytes",
         "_body_size",
         "_client",
+        "_direct",
         "_forwarded",
         "_head_bytes",
         "_head_size",
@@ -70,6 +71,7 @@ class Reading:
         self._head_bytes = head_bytes
         self._body_bytes = body_bytes
         self._client = client
+        self._direct = client(())
         self._parser = httptools.HttpRequestParser(self)
         self._silent = 0
         self._begin()
@@ -194,7 +196,7 @@ class Reading:
             # The absolute form (RFC 9112 §3.2.2); `OPTIONS *` and CONNECT targets lead nowhere here.
             url = "/" + url.partition("://")[2].partition("/")[2]
         path, _, query = url.partition("?")
-        peer, secure = self._client(self._headers if self._forwarded else ())
+        peer, secure = self._client(self._headers) if self._forwarded else self._direct
         parser = self._parser
         method = parser.get_method().decode("ascii")
         request = Request(method, path, query, self._headers, bytes(self._body), peer, secure)
