@@ -112,7 +112,7 @@ def test_with_nothing_at_all_it_is_the_embedded_default(make: Make, reactor: Rea
     (service,) = root.services
     assert service.settings.source == "embedded default"
     assert ports(reactor) == [6001]
-    assert reactor.upcoming == ["settle", "obey"]
+    assert reactor.upcoming == ["settle", "poll_directly", "obey"]
     assert IService.providedBy(root)
 
 
