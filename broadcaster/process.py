@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import Logger
 
 _log = Logger()
@@ -73,7 +72,8 @@ def poll_directly(reactor: Any) -> None:
 
 
 def _is_epoll(reactor: object) -> bool:
-    return type(reactor) is EPollReactor
+    # By name: the module can be imported on Linux only.
+    return type(reactor).__module__ == "twisted.internet.epollreactor"
 
 
 def settle() -> None:
