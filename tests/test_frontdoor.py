@@ -287,6 +287,15 @@ def test_an_upgrade_behind_a_slow_answer_waits_with_all_its_frames(house: House,
     assert visitor.link.producerState == "producing"
 
 
+def test_an_upgrade_that_waited_and_is_refused_ends_the_link_all_the_same(house: House, visitor: Visitor) -> None:
+    visitor.send(get("/slow") + get("/not-here", UPGRADE) + b"frames")
+    assert visitor.link.producerState == "paused"
+    house.slow["/slow"].callback(text(200, "/slow"))
+    house.clock.advance(0)
+    assert visitor.paths() == ["/slow", "/not-here"]
+    assert visitor.gone
+
+
 def test_an_upgrade_of_a_link_that_is_half_closed_meanwhile_is_not_begun(house: House, visitor: Visitor) -> None:
     visitor.send(get("/slow") + get("/ws", UPGRADE))
     visitor.link.protocol.readConnectionLost()
@@ -540,6 +549,7 @@ def test_what_never_ends_is_refused_at_the_limit(visitor: Visitor, start: bytes,
 def test_trailers_however_many_are_not_held(visitor: Visitor) -> None:
     visitor.send(chunked("/a", trailers=b"X: y\r\n" * 1_000))
     assert visitor.paths() == ["/a"]
+    assert len(visitor.link.protocol._reading._raw) == 2
 
 
 def test_a_body_too_large_is_refused_by_its_length_before_it_comes(house: House, visitor: Visitor) -> None:

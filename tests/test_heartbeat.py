@@ -63,6 +63,13 @@ def test_any_sound_before_the_end_starts_it_all_again(answered: float, before: l
     ]
 
 
+def test_an_answer_in_the_very_moment_of_the_ping_counts() -> None:
+    heartbeat = Heartbeat(0, 30)
+    assert heartbeat.check(40) == (Action.PING, 50)
+    heartbeat.heard = 40
+    assert heartbeat.check(50) == (Action.NOTHING, 80)
+
+
 def test_who_speaks_often_enough_is_never_asked() -> None:
     assert follow(Heartbeat(0, 30), 0, 1_000, dict.fromkeys(range(0, 1_001, 39))) == []
 

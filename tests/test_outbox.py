@@ -225,6 +225,17 @@ def test_any_interleaving_of_writes_and_reads_gives_the_same_stream(link: Link, 
     assert link.peer.received[already:] == whole
 
 
+@on("kind", PLAIN, indirect=True)
+def test_a_backlog_goes_to_the_transport_piece_by_piece(link: Link) -> None:
+    link.block()
+    for _ in range(100):
+        link.outbox.write(b"x" * PIECE)
+    while link.outbox._backlog:
+        link.peer.read(5_000)
+        turn(1)
+        assert len(link.raw.dataBuffer) + link.raw._tempDataLen <= LARGEST_WRITE + PIECE
+
+
 def test_what_was_written_before_a_pause_goes_before_what_came_after() -> None:
     transport = StringTransport()
     clock = Clock()
@@ -298,6 +309,15 @@ def test_closing_again_changes_nothing(link: Link) -> None:
     link.outbox.close()
     link.outbox.write(b"nobody is there")
     turn()
+
+
+def test_closing_again_asks_nothing_more_of_the_transport() -> None:
+    transport = StringTransport()
+    outbox = Outbox(transport, Turns(Clock(), UNBOUNDED, Counters()))
+    outbox.close()
+    outbox.close()
+    assert transport.disconnecting
+    assert transport.producer is None
 
 
 @on("kind", ["tcp", "unix", "wrapped"], indirect=True)
@@ -384,11 +404,12 @@ def test_without_anybody_to_ask_a_client_that_does_not_read_is_cut(link: Link) -
 
 
 @on("slow_client", [SlowClient(buffer_bytes=100_000, policy="drop_oldest")])
-def test_the_oldest_events_are_dropped_whole_and_nothing_else(link: Link) -> None:
+@on("events", [200, 201])
+def test_the_oldest_events_are_dropped_whole_and_nothing_else(link: Link, events: int) -> None:
     link.outbox.overflowed = link.give_up
     blocked = link.block()
     expected = []
-    for number in range(200):
+    for number in range(events):
         event = b"<%05d%s>" % (number, b"e" * 2_000)
         link.outbox.write(event, expendable=True)
         expected.append(event)
@@ -459,6 +480,7 @@ class Steps:
         self.left = steps
         self.seconds = seconds
         self.passed = 0.0
+        self.silent = False
         self.transport = StringTransport()
         self.turns = Turns(later, UNBOUNDED, Counters())
         self.outbox = Outbox(self.transport, self.turns)
@@ -469,7 +491,8 @@ class Steps:
         if self.left:
             self.left -= 1
             self.passed += self.seconds
-            self.outbox.write(b".")
+            if not self.silent:
+                self.outbox.write(b".")
         return self.left > 0
 
 
@@ -483,6 +506,17 @@ def test_broadcasting_takes_a_bounded_part_of_a_turn(monkeypatch: pytest.MonkeyP
         sent.append(len(steps.transport.value()))
     assert sent[:5] == [2, 4, 6, 8, 10]
     assert sent[-1] == 10
+
+
+def test_steps_that_send_nothing_go_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = Later()
+    steps = Steps(later, 10, 0.0011, monkeypatch)
+    steps.silent = True
+    steps.turns.wake()
+    while later.calls:
+        later.turn()
+    assert steps.left == 0
+    assert steps.transport.value() == b""
 
 
 def test_whoever_waits_for_a_turn_is_called_after_its_work(monkeypatch: pytest.MonkeyPatch) -> None:

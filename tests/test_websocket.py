@@ -174,7 +174,7 @@ def test_binary_messages_are_told_as_such(talk: Talk) -> None:
 
 def test_every_byte_counts_as_a_sign_of_life(talk: Talk) -> None:
     raw = text("hello") + client_frame(PONG, b"")
-    talk.send(*(bytes([byte]) for byte in raw))
+    talk.send(raw[:1], raw[1:5], raw[5:])
     assert talk.bytes_heard == len(raw)
 
 
@@ -477,6 +477,22 @@ def test_nothing_is_sent_or_told_once_the_link_is_lost(talk: Talk) -> None:
     talk.socket.dataReceived(text("ghost"))
     assert talk.answers() == []
     assert talk.heard_messages == []
+    assert not talk.wheel._spokes
+
+
+@on("last", [None, client_frame(TEXT, b"x", mask=None)], ids=["our close", "a fault"])
+def test_whoever_is_told_goodbye_is_told_nothing_more_and_is_off_the_wheel_when_lost(
+    talk: Talk, last: bytes | None
+) -> None:
+    if last is None:
+        talk.socket.close(4200, "")
+    else:
+        talk.send(last)
+    talk.socket.write(b"\x81\x04late")
+    talk.socket.ping()
+    assert [opcode for opcode, _ in talk.answers()] == [CLOSE]
+    assert talk.wheel._spokes
+    talk.lose()
     assert not talk.wheel._spokes
 
 
