@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from tests.inprocess import client_frame
-from tests.integration.wire import auth, frame, request
+from tests.integration.wire import TEXT, auth, frame, request
 from tests.processes import APP_ID, KEY
 
 T = TypeVar("T")
@@ -128,6 +128,34 @@ HEADERS = (
     b"No colon",
 )
 
+ENGINE_PACKETS = (
+    "40",
+    '40{"token":1}',
+    "41",
+    "2",
+    "3",
+    "2probe",
+    "5",
+    "6",
+    "1",
+    "4",
+    "bAQID",
+    "b4AQID",
+    "451-",
+    "40/admin,",
+    "4217",
+    '451-["client event",{"_placeholder":true,"num":0}]',
+)
+"""Whole packets of Engine.IO, with Socket.IO's in some of them."""
+
+ECHO_EVENTS = (
+    ["subscribe", {"channel": "fuzz", "auth": {"headers": {"Authorization": "x"}}}],
+    ["unsubscribe", {"channel": "fuzz"}],
+    ["client event", {"channel": "fuzz", "event": "client-fuzz", "data": {"text": "x"}}],
+    ["fuzz", 1],
+)
+"""What laravel-echo says by Socket.IO."""
+
 METHODS = (b"GET", b"POST", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"CONNECT", b"PRI", b"get", b"\x16\x03\x01")
 
 
@@ -223,7 +251,7 @@ class Mutations:
             spoilt = {name: self._spoilt(each, nasty) for name, each in value.items() if not self.maybe(0.02)}
             return spoilt | ({"extra": self.noise(5).hex()} if self.maybe(0.05) else {})
         if isinstance(value, list):
-            return [self._spoilt(each, nasty) for each in value] * self.one_of((1, 1, 1, 2, 150))
+            return [self._spoilt(each, nasty) for each in value] * (self.one_of((0, 2, 150)) if self.maybe(0.05) else 1)
         return value
 
     # ---- what is sent -----------------------------------------------------------------------------------------
@@ -275,3 +303,29 @@ class Mutations:
             mask=None if self.maybe(0.05) else b"mask",
             rsv=self.random.randrange(8) if self.maybe(0.1) else 0,
         )
+
+    # ---- Engine.IO --------------------------------------------------------------------------------------------
+
+    def engine_payload(self, revision: int) -> bytes:
+        """The body of a POST: some packets, as the revision strings them together."""
+        packets = self._engine_packets()
+        if revision == 4:
+            return self._perhaps_bent(b"\x1e".join(packets))
+        return self._perhaps_bent(b"".join(b"%d:%b" % (len(p.decode(errors="replace")), p) for p in packets))
+
+    def engine_frames(self) -> bytes:
+        """The same on a WebSocket."""
+        frames = [client_frame(2 if self.maybe(0.03) else TEXT, packet) for packet in self._engine_packets()]
+        return self._perhaps_bent(b"".join(frames))
+
+    def _engine_packets(self) -> list[bytes]:
+        connect = [b"40"] if self.maybe(0.9) else []
+        return connect + [self._engine_packet() for _ in range(self.random.randrange(6))]
+
+    def _engine_packet(self) -> bytes:
+        if self.maybe(0.9):
+            return b"42" + self.json(self.one_of(ECHO_EVENTS))
+        return self._perhaps_bent(self.one_of(ENGINE_PACKETS).encode())
+
+    def _perhaps_bent(self, data: bytes) -> bytes:
+        return self.bent(data) if self.maybe(0.05) else data
