@@ -227,7 +227,9 @@ class BroadcasterService(Service):
 
 
 class Ticks:
-    """What is done once a second; called by it."""
+    """What is done once a second; called by it. Raises nothing, since that would be the last tick of all."""
+
+    _log = Logger()
 
     def __init__(
         self, wheel: Wheel, cache: Cache, recovery: Recovery, counters: Counters, clock: Callable[[], float]
@@ -245,7 +247,10 @@ class Ticks:
         if self._last is not None:
             self._counters.loop_lag = max(0.0, now - self._last - TICK)
         self._last = now
-        self._wheel.turn(now)
+        try:
+            self._wheel.turn(now)
+        except Exception:
+            self._log.failure("a deadline failed")
         self._cache.forget(now)
         self._recovery.forget(now)
 

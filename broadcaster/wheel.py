@@ -44,13 +44,20 @@ class Wheel:
             timed.spoke = None
 
     def turn(self, now: float) -> None:
-        """Serve every deadline up to ``now``."""
+        """Serve every deadline up to ``now``; what some raised against their promise is raised when all are served."""
+        failures: list[Exception] = []
         for spoke in sorted(spoke for spoke in self._spokes if spoke <= now):
             for timed in self._spokes.pop(spoke, ()):
                 if timed.spoke != spoke:
                     continue
                 timed.spoke = None
-                following = timed.due(now)
+                try:
+                    following = timed.due(now)
+                except Exception as failure:
+                    failures.append(failure)
+                    continue
                 if following is not None:
                     self.set(timed, following)
         self._turned = int(now)
+        if failures:
+            raise ExceptionGroup("deadlines", failures)

@@ -194,3 +194,19 @@ def test_two_servers_in_one_process_know_nothing_of_each_other() -> None:
     assert (first.service.hub.count(), second.service.hub.count()) == (1, 0)
     first.stop()
     second.stop()
+
+
+def test_a_deadline_that_raises_is_told_and_does_not_end_the_ticks() -> None:
+    class Faulty:
+        spoke: int | None = None
+
+        def due(self, now: float) -> float | None:
+            raise ZeroDivisionError
+
+    server = InProcess()
+    server.service._turning.f._wheel.set(Faulty(), server.reactor.seconds() + 1)
+    with capturedLogs() as logged:
+        server.advance(5)
+    assert [event["log_format"] for event in logged if "log_failure" in event] == ["a deadline failed"]
+    assert server.service._turning.running
+    server.stop()

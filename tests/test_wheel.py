@@ -137,3 +137,26 @@ def test_every_deadline_comes_within_a_turn_and_only_the_last_one(moves: list[tu
             assert wanted[who] <= rung
             assert rung <= max(wanted[who], 0.25) + 2
     assert not wheel._spokes
+
+
+def test_a_deadline_that_raises_keeps_no_other_from_its_own() -> None:
+    class Item:
+        def __init__(self, fault: Exception | None = None) -> None:
+            self.spoke: int | None = None
+            self.fault = fault
+            self.served = 0
+
+        def due(self, now: float) -> float | None:
+            self.served += 1
+            if self.fault is not None:
+                raise self.fault
+            return now + 1
+
+    wheel = Wheel(0.0)
+    items = [Item(), Item(ZeroDivisionError()), Item()]
+    for item in items:
+        wheel.set(item, 1.0)
+    with pytest.raises(ExceptionGroup):
+        wheel.turn(1.0)
+    wheel.turn(2.0)
+    assert [item.served for item in items] == [2, 1, 2]
