@@ -58,7 +58,7 @@ class Channel:
         "_pending",
         "_walk",
         "name",
-        "pending_bytes",
+        "pending_characters",
         "since",
         "subscribers",
         "walk_since",
@@ -67,7 +67,7 @@ class Channel:
     def __init__(self, name: str, mark: Callable[[Channel], None]) -> None:
         self.name = name
         self.subscribers: dict[str, ISubscriber] = {}
-        self.pending_bytes = 0
+        self.pending_characters = 0
         self.since = self.walk_since = 0.0
         """When the first of what waits came, and the first of what the present or last walk carries."""
         self._mark = mark
@@ -91,11 +91,11 @@ class Channel:
             self._walk.leave_out(socket_id)
 
     def broadcast(self, message: Message, size: int = 0, exclude: str | None = None) -> None:
-        """Tell all subscribers but ``exclude``; ``size`` in bytes is what `pending_bytes` counts it as."""
+        """Tell all subscribers but ``exclude``; ``size`` in characters is what `pending_characters` counts it as."""
         if exclude is not None and exclude in self.subscribers:
             self._excluded.append((len(self._pending), exclude))
         self._pending.append(message)
-        self.pending_bytes += size
+        self.pending_characters += size
         if len(self._pending) == 1:
             self._mark(self)
 
@@ -140,5 +140,5 @@ class Channel:
                 late = self._late.get(socket_id, 0)
                 own = tuple(m for i, m in enumerate(islice(messages, late, None), late) if i not in skipped)
                 differing[socket_id] = Envelope(own) if own else None
-        self._pending, self._excluded, self._late, self.pending_bytes = [], [], {}, 0
+        self._pending, self._excluded, self._late, self.pending_characters = [], [], {}, 0
         return Walk(list(self.subscribers.values()), Envelope(tuple(messages)), differing)

@@ -5,7 +5,6 @@ It sees neither JSON nor sockets: a codec is below it on one side, a transport o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,12 +13,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as Fault
 from zope.interface import implementer
 
-from broadcaster.auth.signin import REFUSED as SIGNIN_REFUSED
-from broadcaster.auth.signin import read_user, watchlist_exceeded
+from broadcaster.auth.signin import heed, read_user
 from broadcaster.client_events import REFUSED, why_not
-from broadcaster.errors import CommandRejected, ConnectionClosed, DriverError, MembersFull, SubscriptionRejected
+from broadcaster.errors import SIGNIN_REFUSED, CommandRejected, DriverError, MembersFull, SubscriptionRejected
 from broadcaster.interfaces import IAuthorizer, ICodec, ISubscriber, ITransport
-from broadcaster.limits import TokenBucket, named
+from broadcaster.limits import Tally, TokenBucket, named
 from broadcaster.messages import (
     CacheMiss,
     ClientEvent,
@@ -95,7 +93,7 @@ class Connection:
         self._subscriptions: dict[str, Member | None] = {}
         self._asking: dict[str, Deferred[None]] | None = None
         self._bucket: TokenBucket | None = None
-        self._faults: deque[float] | None = None
+        self._faults: Tally | None = None
         self._closing = False
         self._user: User | None = None
 
@@ -138,7 +136,7 @@ class Connection:
 
     def overflowed(self) -> None:
         """The client does not read what it is sent, and the slow-client policy gives it up."""
-        self.close(4100, "Over capacity")
+        self._cut("Over capacity")
 
     def gone(self) -> None:
         """The link is down."""
@@ -157,8 +155,7 @@ class Connection:
             self._leave(name)
         user, self._user = self._user, None
         if user is not None:
-            board.users.unwatch(self.app.id, user.watchlist, self)
-            board.users.sign_out(self.app.id, user.id, self)
+            board.users.leave(self.app.id, user, self)
 
     # ---- server to client -------------------------------------------------------------------------------------
 
@@ -178,11 +175,9 @@ class Connection:
             self._tell(Failure(None, rejected.reason))
         else:
             self._tell(Failure(rejected.code, rejected.reason, rejected.channel))
-        now = self._board.clock()
-        faults = self._faults = self._faults or deque(maxlen=FAULTS)
-        if len(faults) == FAULTS and now - faults[0] < FAULTS_SECONDS:
-            self.close(4100, "Too many errors")
-        faults.append(now)
+        self._faults = self._faults or Tally(FAULTS, FAULTS_SECONDS)
+        if self._faults.one_too_many(self._board.clock()):
+            self._cut("Too many errors")
 
     # ---- client to server -------------------------------------------------------------------------------------
 
@@ -204,8 +199,6 @@ class Connection:
             self._PERFORM[type(command)](self, command)
         except CommandRejected as rejected:
             self._reject(rejected)
-        except ConnectionClosed as closed:
-            self.close(closed.code, closed.reason)
         except Exception:
             self._fail(Fault())
 
@@ -219,16 +212,17 @@ class Connection:
             self._reject(CommandRejected(None, reason))
 
     def _fail(self, fault: Fault) -> None:
-        self._log.failure(
-            "connection {socket_id} of app {app} failed", fault, socket_id=self.socket_id, app=self.app.id
-        )
+        self._log.failure("{connection} failed", fault, connection=self._who())
         self.close(4200, "Internal error")
 
-    def _ping(self, command: Ping) -> None:
-        self._tell(Pong())
+    def _cut(self, reason: str) -> None:
+        """End the connection of a client that misbehaves, and say whose it was."""
+        if not self._closing:
+            self._log.warn("{connection} is cut: {reason}", connection=self._who(), reason=reason)
+        self.close(4100, reason)
 
-    def _pong(self, command: Pong) -> None:
-        pass
+    def _who(self) -> str:
+        return f"connection {self.socket_id} of app {self.app.id} from {self._transport.peer or 'a unix socket'}"
 
     def _subscribe(self, command: Subscribe) -> None:
         name = command.channel
@@ -326,30 +320,21 @@ class Connection:
         board.publisher.publish(self.app.id, event).addErrback(self._unpublished, channel)
 
     def _signin(self, command: Signin) -> None:
-        board, app_id = self._board, self.app.id
-        user = read_user(self.app, self.socket_id, command, board.limits)
-        before = self._user
+        board, app, before = self._board, self.app, self._user
+        user, excess = heed(read_user(app, self.socket_id, command, board.limits), app, board.limits)
         if before is not None and before.id != user.id:
             raise CommandRejected(SIGNIN_REFUSED, "Already signed in as another user")
-        most = board.limits.watchlist
-        exceeded = bool(most) and len(user.watchlist) > most
-        watchlist = user.watchlist[: most or None] if self.app.watchlists else ()
-        self._user = User(user.id, user.info, watchlist)
+        self._user = user
         if self._vigil is not None:
             self._vigil.authorized()
-        if before is None:
-            board.users.sign_in(app_id, user.id, self)
-            self._subscriptions[USER_CHANNEL + user.id] = None
-            board.hub.subscribe(app_id, USER_CHANNEL + user.id, self)
-        else:
-            board.users.unwatch(app_id, before.watchlist, self)
-        self._tell(SignedIn(command.user_data))
-        if not self.app.watchlists:
-            return
         # Watching comes before the error, which may be the one too many and end the connection.
-        standing = board.users.watch(app_id, watchlist, self)
-        if exceeded:
-            self._reject(watchlist_exceeded(board.limits))
+        standing = board.users.enter(app.id, user, before, self)
+        if before is None:
+            self._subscriptions[USER_CHANNEL + user.id] = None
+            board.hub.subscribe(app.id, USER_CHANNEL + user.id, self)
+        self._tell(SignedIn(command.user_data))
+        if excess is not None:
+            self._reject(excess)
         if standing.online or standing.offline:
             self._tell(standing)
 
@@ -357,8 +342,8 @@ class Connection:
         self._reject(CommandRejected(REFUSED, "Client event rejected - try again later", channel))
 
     _PERFORM: ClassVar[dict[type, Callable[[Any, Any], None]]] = {
-        Ping: _ping,
-        Pong: _pong,
+        Ping: lambda self, _: self._tell(Pong()),
+        Pong: lambda self, _: None,
         Subscribe: _subscribe,
         Unsubscribe: _unsubscribe,
         ClientEvent: _client_event,

@@ -17,6 +17,9 @@ numbers, or none.
 
 from __future__ import annotations
 
+SIGNIN_REFUSED = 4009
+"""The code of the error frame that refuses a sign-in; the connection stays, as hosted Pusher's does."""
+
 
 class BroadcasterError(Exception):
     """Anything this package raises on purpose."""

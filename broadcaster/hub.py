@@ -26,7 +26,7 @@ from broadcaster.users import Users
 TERMINATED = 4009
 
 CONGESTED_MESSAGES = 32
-CONGESTED_BYTES = 65_536
+CONGESTED_CHARACTERS = 65_536
 """What may wait on a channel before its publishers are slowed down to the pace of its subscribers."""
 
 
@@ -156,7 +156,7 @@ class Hub:
         for name in names:
             channel = self._channels.get((app_id, name))
             if channel is not None and (
-                channel.pending > CONGESTED_MESSAGES or channel.pending_bytes > CONGESTED_BYTES
+                channel.pending > CONGESTED_MESSAGES or channel.pending_characters > CONGESTED_CHARACTERS
             ):
                 return True
         return False

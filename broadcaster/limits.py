@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from broadcaster.settings import Limits
 
 
@@ -27,6 +29,23 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+
+class Tally:
+    """Counts things over the last ``seconds``; in a list of at most ``most`` moments."""
+
+    __slots__ = ("_moments", "_seconds")
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._moments: deque[float] = deque(maxlen=most)
+        self._seconds = seconds
+
+    def one_too_many(self, now: float) -> bool:
+        """Count one more at ``now``; whether that makes more than ``most``."""
+        moments = self._moments
+        full = len(moments) == moments.maxlen and now - moments[0] < self._seconds
+        moments.append(now)
+        return full
 
 
 def named(text: str, limits: Limits, name: str) -> str:

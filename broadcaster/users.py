@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from broadcaster.interfaces import ISubscriber
-from broadcaster.messages import Envelope, WatchlistEvents
+from broadcaster.messages import Envelope, User, WatchlistEvents
 
 _Connections = dict[str, ISubscriber]
 
@@ -28,6 +28,19 @@ class Users:
         """It is gone."""
         if _without(self._online, (app_id, user_id), connection):
             self._tell(app_id, user_id, WatchlistEvents(offline=(user_id,)))
+
+    def enter(self, app_id: str, user: User, before: User | None, connection: ISubscriber) -> WatchlistEvents:
+        """``connection`` is ``user``'s, in place of ``before`` who it was; how things stand with its watchlist."""
+        if before is None:
+            self.sign_in(app_id, user.id, connection)
+        else:
+            self.unwatch(app_id, before.watchlist, connection)
+        return self.watch(app_id, user.watchlist, connection)
+
+    def leave(self, app_id: str, user: User, connection: ISubscriber) -> None:
+        """It is nobody's any more."""
+        self.unwatch(app_id, user.watchlist, connection)
+        self.sign_out(app_id, user.id, connection)
 
     def watch(self, app_id: str, watchlist: Iterable[str], connection: ISubscriber) -> WatchlistEvents:
         """Tell ``connection`` about these users from now on; how things stand with them."""

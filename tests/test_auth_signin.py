@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.auth.signature import sign, user_text
-from broadcaster.auth.signin import read_user, watchlist_exceeded
+from broadcaster.auth.signin import heed, read_user
 from broadcaster.errors import CommandRejected
 from broadcaster.messages import Signin, User
 from broadcaster.settings import App, Limits
@@ -129,11 +129,23 @@ def test_the_length_of_an_id_is_limited_in_characters() -> None:
 
 @pytest.mark.parametrize("most", [100, 7])
 def test_p178_the_refusal_of_a_long_watchlist_names_the_setting(most: int) -> None:
-    rejected = watchlist_exceeded(Limits(watchlist=most))
+    watching = App(id="3", key=KEY, secrets=(SECRET,), watchlists=True)
+    wanted = tuple(f"u{number}" for number in range(most + 1))
+    user, rejected = heed(User("u", watchlist=wanted), watching, Limits(watchlist=most))
+    assert user.watchlist == wanted[:most]
+    assert rejected is not None
     assert rejected.code == 4302
     assert rejected.reason == (
         f"Watchlist limit exceeded. Only the first {most} user IDs are accepted. (limits.watchlist = {most})"
     )
+
+
+def test_a_watchlist_counts_as_far_as_the_app_and_the_limit_let_it() -> None:
+    watching = App(id="3", key=KEY, secrets=(SECRET,), watchlists=True)
+    user = User("u", watchlist=("a", "b"))
+    assert heed(user, watching, Limits(watchlist=2)) == (user, None)
+    assert heed(user, watching, Limits(watchlist=0)) == (user, None)
+    assert heed(user, APP, Limits(watchlist=1)) == (User("u"), None)
 
 
 @given(st.text())

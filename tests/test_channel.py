@@ -96,9 +96,9 @@ def test_what_waits_is_counted_until_it_is_under_way(channel: Channel) -> None:
     ears(channel, "1.1")
     channel.broadcast(said("a"), 10)
     channel.broadcast(said("b"), 5)
-    assert (channel.pending, channel.pending_bytes, channel.walking) == (2, 15, False)
+    assert (channel.pending, channel.pending_characters, channel.walking) == (2, 15, False)
     channel.step()
-    assert (channel.pending, channel.pending_bytes, channel.walking) == (0, 0, False)
+    assert (channel.pending, channel.pending_characters, channel.walking) == (0, 0, False)
 
 
 def test_a_walk_takes_so_many_subscribers_at_a_step_in_the_order_of_their_coming(channel: Channel) -> None:

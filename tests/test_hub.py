@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 from broadcaster import channel as channel_module
 from broadcaster.cache import Cache
 from broadcaster.counters import Counters
-from broadcaster.hub import CONGESTED_BYTES, CONGESTED_MESSAGES, Hub
+from broadcaster.hub import CONGESTED_CHARACTERS, CONGESTED_MESSAGES, Hub
 from broadcaster.interfaces import IEventSink
 from broadcaster.messages import (
     Envelope,
@@ -300,7 +300,7 @@ def test_a_channel_is_congested_by_what_waits_until_it_is_under_way(hub: Hubbub)
 
 def test_few_but_large_events_congest_too(hub: Hubbub) -> None:
     subscribed(hub, "a")
-    hub.say("x" * CONGESTED_BYTES, "a")
+    hub.say("x" * CONGESTED_CHARACTERS, "a")
     assert not hub.congested("app", ["a"])
     hub.say("x", "a")
     assert hub.congested("app", ["a"])

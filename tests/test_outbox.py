@@ -557,3 +557,46 @@ def test_a_broadcast_that_fails_is_told_and_stops_nothing(logged: list[str]) -> 
     assert len(logged) == 1
     assert "ZeroDivisionError" in logged[0]
     logged.clear()
+
+
+def test_what_broadcasting_writes_needs_no_turn_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = Later()
+    steps = Steps(later, 3, 0.0, monkeypatch)
+    steps.turns.wake()
+    later.turn()
+    assert steps.transport.value() == b"..."
+    assert not later.calls
+
+
+def test_what_is_asked_for_by_the_last_flush_has_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is given up at the flush leaves its channels, and those who stay must hear of it."""
+    later = Later()
+    steps = Steps(later, 1, 0.0, monkeypatch)
+
+    class Leaving:
+        def flush(self) -> None:
+            steps.left += 1
+            steps.turns.wake()
+
+    steps.turns.written(Leaving())
+    while later.calls:
+        later.turn()
+    assert (steps.left, steps.transport.value()) == (0, b"..")
+
+
+def test_a_link_that_cannot_be_flushed_harms_no_other(monkeypatch: pytest.MonkeyPatch, logged: list[str]) -> None:
+    later = Later()
+    steps = Steps(later, 0, 0.0, monkeypatch)
+
+    class Faulty:
+        def flush(self) -> None:
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        steps.turns.written(Faulty())
+        steps.outbox.write(b".")
+        while later.calls:
+            later.turn()
+    assert steps.transport.value() == b".."
+    assert len(logged) == 2
+    logged.clear()

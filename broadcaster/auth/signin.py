@@ -6,15 +6,13 @@ from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from broadcaster.auth.signature import check, user_text
-from broadcaster.errors import CommandRejected
+from broadcaster.errors import SIGNIN_REFUSED, CommandRejected
 from broadcaster.messages import Signin, User
 from broadcaster.settings import App, Limits
 from broadcaster.text import UNREADABLE
-
-REFUSED = 4009
-"""The code of the error frame; the connection stays (hosted Pusher speaks of an error event only)."""
 
 WATCHLIST_EXCEEDED = 4302
 
@@ -32,7 +30,7 @@ def read_user(app: App, socket_id: str, signin: Signin, limits: Limits) -> User:
     """The user whom ``signin`` names, with the whole watchlist. Raises `CommandRejected` with code 4009."""
     reason = check(app, signin.auth, user_text(socket_id, signin.user_data))
     if reason is not None:
-        raise CommandRejected(REFUSED, reason)
+        raise CommandRejected(SIGNIN_REFUSED, reason)
     try:
         fields = _user_data(signin.user_data)
     except UNREADABLE:
@@ -48,12 +46,16 @@ def read_user(app: App, socket_id: str, signin: Signin, limits: Limits) -> User:
     return User(fields.id, bytes(fields.user_info), tuple(dict.fromkeys(watchlist)))
 
 
-def watchlist_exceeded(limits: Limits) -> CommandRejected:
-    """What follows a sign-in whose watchlist is longer than ``limits.watchlist``; Pusher's words."""
+def heed(user: User, app: App, limits: Limits) -> tuple[User, CommandRejected | None]:
+    """``user`` with the part of its watchlist that counts, and what is said of the rest, in Pusher's words."""
     most = limits.watchlist
+    if not app.watchlists:
+        return replace(user, watchlist=()), None
+    if not most or len(user.watchlist) <= most:
+        return user, None
     reason = f"Watchlist limit exceeded. Only the first {most} user IDs are accepted. (limits.watchlist = {most})"
-    return CommandRejected(WATCHLIST_EXCEEDED, reason)
+    return replace(user, watchlist=user.watchlist[:most]), CommandRejected(WATCHLIST_EXCEEDED, reason)
 
 
 def _invalid(why: str) -> NoReturn:
-    raise CommandRejected(REFUSED, f"Invalid user_data: {why}")
+    raise CommandRejected(SIGNIN_REFUSED, f"Invalid user_data: {why}")

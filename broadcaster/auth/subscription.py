@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import msgspec
-from msgspec import Raw, Struct
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
+from broadcaster.auth.members import read_member
 from broadcaster.auth.signature import channel_text, check
 from broadcaster.errors import CommandRejected, SubscriptionRejected
 from broadcaster.interfaces import IAuthorizer
 from broadcaster.messages import Member, Subscribe, User
 from broadcaster.names import USER_CHANNEL, Kind, is_channel_name, kind_of
 from broadcaster.settings import App, Limits
+from broadcaster.text import UNREADABLE
 
 
 @implementer(IAuthorizer)
@@ -85,31 +85,14 @@ def _check_auth(app: App, socket_id: str, channel: str, auth: str | None, channe
         _unauthorized(channel, reason)
 
 
-class _ChannelData(Struct):
-    user_id: Raw = Raw()
-    user_info: Raw = Raw(b"{}")
-
-
-_channel_data = msgspec.json.Decoder(_ChannelData).decode
-_string = msgspec.json.Decoder(str).decode
-
-
 def _member(channel: str, channel_data: str) -> Member:
     try:
-        fields = _channel_data(channel_data)
-        user_id = _user_id(bytes(fields.user_id))
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        member = read_member(channel_data)
+    except UNREADABLE:
         _invalid(channel, "it must be a JSON object")
-    if not user_id:
+    if member is None:
         _invalid(channel, "user_id must be a non-empty string or a number")
-    return Member(user_id, bytes(fields.user_info), channel_data.encode())
-
-
-def _user_id(raw: bytes) -> str:
-    # A number is kept as it was written, so that 10 and "10" are one member, whatever its size.
-    if raw[:1] == b'"':
-        return _string(raw)
-    return raw.decode() if raw[:1] in b"-0123456789" else ""
+    return member
 
 
 def _unauthorized(channel: str, reason: str) -> NoReturn:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from broadcaster.auth.echo_names import has_members
+from broadcaster.auth.members import read_member
 from broadcaster.errors import SubscriptionRejected
 from broadcaster.messages import Member
 from broadcaster.settings import Limits
@@ -51,35 +52,20 @@ class _Answer(Struct):
     channel_data: Raw = Raw()
 
 
-class _ChannelData(Struct):
-    user_id: Raw = Raw()
-    user_info: Raw = Raw(b"{}")
-
-
 _answer = msgspec.json.Decoder(_Answer).decode
-_channel_data = msgspec.json.Decoder(_ChannelData).decode
 _string = msgspec.json.Decoder(str).decode
 
 
 def _member(body: bytes) -> Member | None:
     try:
         # What is skipped by the parser is not checked to be UTF-8, and all of it goes out to clients.
-        data = bytes(_answer(body.decode()).channel_data)
-        if data[:1] == b'"':
+        channel_data = bytes(_answer(body.decode()).channel_data).decode()
+        if channel_data[:1] == '"':
             # Laravel's drivers for Pusher and Reverb sign a text, its Redis driver answers with the object.
-            data = _string(data).encode()
-        fields = _channel_data(data)
-        user_id = _user_id(bytes(fields.user_id))
+            channel_data = _string(channel_data)
+        return read_member(channel_data)
     except UNREADABLE:
         return None
-    return Member(user_id, bytes(fields.user_info), data) if user_id else None
-
-
-def _user_id(raw: bytes) -> str:
-    # A number is kept as it was written, so that 10 and "10" are one member, whatever its size.
-    if raw[:1] == b'"':
-        return _string(raw)
-    return raw.decode() if raw[:1] in b"-0123456789" else ""
 
 
 def _remedy(status: int) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from zope.interface import implementer
 
-from broadcaster.errors import CommandRejected, SubscriptionRejected
+from broadcaster.errors import SIGNIN_REFUSED, CommandRejected, SubscriptionRejected
 from broadcaster.interfaces import ICodec
 from broadcaster.messages import (
     CacheMiss,
@@ -43,9 +43,6 @@ from broadcaster.text import UNREADABLE, text_of
 
 SUBPROTOCOL = re.compile(r"pusher-channels-protocol-([567])")
 """What pusher-websocket-swift offers as ``Sec-WebSocket-Protocol``."""
-
-SIGNIN_REFUSED = 4009
-"""The code of an error frame that tells why a sign-in failed; the connection stays."""
 
 _json = msgspec.json.Encoder().encode
 

@@ -54,6 +54,10 @@ class Admission:
         self.check_room(app, request)
         return Admitted(app, protocol)
 
+    def connections(self) -> int:
+        """How many this process holds."""
+        return self._hub.count()
+
     def check_app(self, app: App, request: Request) -> None:
         """Whether the app takes clients, and from such a link; raises `ConnectionClosed`."""
         if not app.enabled:

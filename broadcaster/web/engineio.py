@@ -39,6 +39,10 @@ _ERRORS = (
 )
 """By Engine.IO's code: the HTTP status and the message."""
 
+UNJOINED = 10_000
+"""Sessions beyond the connections that there are: a client of revision 4 has one before it has said anything, and by
+polling it costs whoever opens it nothing."""
+
 SMALLEST_GZIP = 1024
 """Bytes from which a poll's answer is compressed for clients that can take it."""
 
@@ -143,6 +147,9 @@ class EngineIO:
         except ConnectionClosed as closed:
             self._turns.counters.refusals[str(closed.code)] += 1
             raise Refused(4) from None
+        if len(self._links) - self._admission.connections() >= UNJOINED:
+            self._turns.counters.refusals["4100"] += 1
+            raise Refused(4)
         return app
 
     def _handshake(self, request: Request, query: Query, app: App, revision: int) -> Answer | Upgrade:
@@ -158,16 +165,17 @@ class EngineIO:
             self._clock,
             self._forget,
         )
-        self._links[sid] = link
         client = self._reception.greet(
             app, revision, sid, request, lambda packet: link.write(text_frame(b"4" + packet))
         )
         if query.transport == "polling":
+            self._links[sid] = link
             link.open(EngineSession(revision, False, self._settings, link, self._clock()), client, None)
             return link.hold(lambda body, binary: self._poll(request, query, link, body, binary, opening=True))
 
         def opened(socket: WebSocket) -> None:
             socket.client = link
+            self._links[sid] = link
             session = EngineSession(revision, True, self._settings, link, self._clock())
             link.open(session, client, socket)
 

@@ -74,6 +74,10 @@ class FrontDoors(ServerFactory):
         self.patience = (IDLE_SECONDS, limits.handshake_seconds or UNBOUNDED, BODY_SECONDS)
         """Seconds by `Stage`."""
 
+    def logPrefix(self) -> str:
+        """What Twisted's lines about listening call us."""
+        return "broadcaster"
+
     def buildProtocol(self, addr: IAddress | None) -> FrontDoor:
         """See `ServerFactory`."""
         return FrontDoor(self, getattr(addr, "host", "").removeprefix("::ffff:"))

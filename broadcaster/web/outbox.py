@@ -51,6 +51,7 @@ class Turns:
         self.counters = counters
         self._reactor = reactor
         self._scheduled = False
+        self._asked = False
         self._written: list[Flushable] = []
         self._waiting: list[Deferred[None]] = []
         self._step: Callable[[], bool] = lambda: False
@@ -61,6 +62,7 @@ class Turns:
 
     def wake(self) -> None:
         """Something is to be done at the end of this turn."""
+        self._asked = True
         if not self._scheduled:
             self._scheduled = True
             self._reactor.callLater(0, self._end)
@@ -79,15 +81,18 @@ class Turns:
         return waiting
 
     def _end(self) -> None:
-        self._scheduled = False
+        # It counts as scheduled while it works: what that work writes is flushed right here, and needs no other turn.
+        self._asked = False
         self._flush()
         stop = perf_counter() + SLICE
-        while self._more():
+        more = self._more()
+        while more and perf_counter() < stop:
             self._flush()
-            if perf_counter() >= stop:
-                self.wake()
-                break
+            more = self._more()
         self._flush()
+        self._scheduled = False
+        if more or self._asked or self._written:
+            self.wake()
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
@@ -103,7 +108,11 @@ class Turns:
     def _flush(self) -> None:
         written, self._written = self._written, []
         for outbox in written:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception:
+                # As above: one link's fault is no other's.
+                self._log.failure("a link could not be flushed")
 
 
 @implementer(IPushProducer)

@@ -506,3 +506,19 @@ def test_e059_a_body_that_is_too_large_ends_the_session(serve: Serve) -> None:
     client = Poller(serve(limits=Limits()), 4)
     assert client.post("4" + "a" * 1_000_000).status == 413
     assert client.gone
+
+
+def test_a_handshake_that_is_none_leaves_no_session(server: InProcess) -> None:
+    engine = server.doors.respond.__self__._engine
+    for version in ("13", "8"):
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": version}
+        assert server.http("GET", "/socket.io/?EIO=4&transport=websocket", headers=headers).status in (400, 426)
+    assert engine.sessions() == 0
+
+
+def test_who_opens_sessions_and_joins_none_finds_an_end(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broadcaster.web.engineio.UNJOINED", 3)
+    target = "/socket.io/?EIO=4&transport=polling"
+    assert [server.http("GET", target).status for _ in range(5)] == [200, 200, 200, 403, 403]
+    server.advance(80)
+    assert server.http("GET", target).status == 200

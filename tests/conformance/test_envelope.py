@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from broadcaster.settings import Limits
 from tests.conformance.conftest import Serve
@@ -285,3 +286,13 @@ def test_protocol_5_is_told_before_it_is_closed(server: InProcess) -> None:
     last = client.events()[-1]
     assert client.close_code == 4100
     assert last == error(client.close_reason, 4100)
+
+
+def test_who_is_cut_is_told_in_the_log(client: Client) -> None:
+    """App, socket id and address; nothing that the client said."""
+    with capturedLogs() as logged:
+        for _ in range(101):
+            client.text("secret")
+    (event,) = [event for event in logged if event["log_level"] is LogLevel.warn]
+    who = f"connection {client.name()} of app 3 from 192.0.2.7"
+    assert formatEvent(event) == f"{who} is cut: Too many errors"

@@ -17,9 +17,13 @@ Line = dict[str, Any]
 
 
 class Script:
-    """A Node script that takes and gives JSON lines while the ``with`` block runs."""
+    """A Node script that takes and gives JSON lines while the ``with`` block runs.
+
+    ``seen`` is all that `expect` has read, in order.
+    """
 
     def __init__(self, script: str, *arguments: str) -> None:
+        self.seen: list[Line] = []
         self._command = ["node", str(SCRIPTS / script), *arguments]
 
     def __enter__(self) -> Self:
@@ -50,6 +54,21 @@ class Script:
         assert line is not None, "the script ended"
         return line
 
+    def expect(self, since: int = 0, seconds: float = PATIENCE, **wanted: Any) -> Line:
+        """The first line, from the ``since``-th on, that says all of ``wanted``; waits for it."""
+        position = since
+        while True:
+            for line in self.seen[position:]:
+                if wanted.items() <= line.items():
+                    return line
+            position = len(self.seen)
+            try:
+                self.seen.append(self.read(seconds))
+            except AssertionError as failure:
+                told = "\n".join(map(str, self.seen))
+                script = " ".join(self._command[1:])
+                raise AssertionError(f"{failure} that says {wanted}; {script} told:\n{told}") from None
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -63,7 +82,6 @@ class Browser(Script):
     def __init__(self, library: str, port: int) -> None:
         super().__init__("tabs.js", library, str(port))
         self.library = library
-        self.seen: list[Line] = []
 
     def tab(
         self,
@@ -85,20 +103,6 @@ class Browser(Script):
         if connected:
             tab.until_state("connected")
         return tab
-
-    def expect(self, since: int = 0, seconds: float = PATIENCE, **wanted: Any) -> Line:
-        """The first line, from the ``since``-th on, that says all of ``wanted``; waits for it."""
-        position = since
-        while True:
-            for line in self.seen[position:]:
-                if wanted.items() <= line.items():
-                    return line
-            position = len(self.seen)
-            try:
-                self.seen.append(self.read(seconds))
-            except AssertionError as failure:
-                told = "\n".join(map(str, self.seen))
-                raise AssertionError(f"{failure} that says {wanted}; {self.library} told:\n{told}") from None
 
 
 class Tab:

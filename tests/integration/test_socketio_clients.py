@@ -32,7 +32,6 @@ class Pages(Script):
         super().__init__("pages.js", *stack, str(port), transports)
         self.stack = (*stack, transports)
         self.transports = transports
-        self.seen: list[Line] = []
 
     def page(self, name: str, user: str = "") -> Page:
         """Open a page and wait until it is connected, by the transport that it will keep."""
@@ -41,20 +40,6 @@ class Pages(Script):
         page.until_state("connected")
         self.expect(page=name, kind="transport", transport=self.transports.rpartition(",")[2])
         return page
-
-    def expect(self, since: int = 0, seconds: float = PATIENCE, **wanted: Any) -> Line:
-        """The first line, from the ``since``-th on, that says all of ``wanted``; waits for it."""
-        position = since
-        while True:
-            for line in self.seen[position:]:
-                if wanted.items() <= line.items():
-                    return line
-            position = len(self.seen)
-            try:
-                self.seen.append(self.read(seconds))
-            except AssertionError as failure:
-                told = "\n".join(map(str, self.seen))
-                raise AssertionError(f"{failure} that says {wanted}; {self.stack} told:\n{told}") from None
 
 
 class Page:
