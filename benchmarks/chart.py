@@ -8,7 +8,7 @@ from html import escape
 from report import Outcome, number, target_line
 from works import WORD
 
-WIDTH, LEFT, RIGHT = 760, 110, 110
+WIDTH, LEFT, RIGHT = 900, 110, 110
 BAR, GAP, HEAD, FOOT = 18, 6, 34, 26
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
