@@ -16,7 +16,9 @@ SOURCES := $(shell find broadcaster twisted -not -path '*__pycache__*' -not -nam
 # What we need of the system, as program=package; python:X is Python's module X. Nobody's machine is changed unasked:
 # only root and CI get packages installed by the way, and what is missing then is named.
 VENV_PACKAGE := python:ensurepip=python3-venv
-TEST_PACKAGES := $(VENV_PACKAGE) node=nodejs npm=npm chromium=chromium curl=curl openssl=openssl
+TEST_PACKAGES := $(VENV_PACKAGE) node=nodejs npm=npm chromium=chromium curl=curl openssl=openssl \
+	redis-server=redis-server nginx=nginx haproxy=haproxy nats-server=nats-server systemd-analyze=systemd \
+	file:/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream
 MAY_INSTALL := [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]
 
 .NOTPARALLEL:
