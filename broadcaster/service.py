@@ -67,8 +67,12 @@ def build(
     settings: Settings,
     clock: Callable[[], float] = monotonic,
     now: Callable[[], float] = time,
+    driver: IDriver | None = None,
 ) -> BroadcasterService:
-    """The whole server, neither bound nor started; ``clock`` is monotonic, ``now`` the wall's. Raises `ConfigError`."""
+    """The whole server, neither bound nor started; ``clock`` is monotonic, ``now`` the wall's.
+
+    ``driver`` stands in for the one that the settings would have made. Raises `ConfigError`.
+    """
     apps = Apps(settings.apps, settings.source)
     counters = Counters()
     turns = Turns(reactor, settings.slow_client, counters)
@@ -76,8 +80,9 @@ def build(
     cache = Cache({app.id: app.cache_seconds for app in settings.apps})
     hub = Hub(turns.wake, counters, users, cache, clock)
     turns.broadcast_with(hub.step)
-    maker = driver_maker(settings.driver.name, settings.source)
-    driver = make_driver(maker, reactor, settings.driver.options, settings.source)
+    if driver is None:
+        maker = driver_maker(settings.driver.name, settings.source)
+        driver = make_driver(maker, reactor, settings.driver.options, settings.source)
     membership = _membership(driver, settings.driver.name, hub, counters)
     publisher = Publisher(driver, settings.driver.name, counters)
     wheel = Wheel(clock())

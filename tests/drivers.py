@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import LogLevel
 from zope.interface import implementer
 
-from broadcaster.interfaces import IDriver, IDriverMaker, IEventSink
+from broadcaster.interfaces import IDriver, IEventSink
 from broadcaster.messages import Publication
 from broadcaster.settings import App, Driver
 from tests.inprocess import InProcess
@@ -55,23 +54,9 @@ class ScriptedDriver:
         self.taken.clear()
 
 
-@implementer(IDriverMaker)
-class Maker:
-    """Offers one driver that is there already."""
-
-    name = "scripted"
-
-    def __init__(self, driver: IDriver) -> None:
-        self._driver = driver
-
-    def make(self, reactor: Any, options: Mapping[str, Any]) -> IDriver:
-        return self._driver
-
-
 def serve(driver: IDriver, *apps: App, **settings: Any) -> InProcess:
-    """A server whose configuration names ``driver`` as ``scripted``."""
-    with mock.patch("broadcaster.service.driver_maker", lambda name, source: Maker(driver)):
-        return InProcess(*apps, driver=Driver(name="scripted"), **settings)
+    """A server that runs on ``driver``, and calls it ``scripted``."""
+    return InProcess(*apps, using=driver, driver=Driver(name="scripted"), **settings)
 
 
 def raising(error: Exception) -> Callable[[], Any]:
