@@ -8,25 +8,25 @@ from html import escape
 from report import Outcome, number, target_line
 from works import WORD
 
-WIDTH, LEFT, RIGHT = 900, 110, 110
+WIDTH, LEFT, RIGHT = 900, 150, 110
 BAR, GAP, HEAD, FOOT = 18, 6, 34, 26
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600 } .small { font-size: 11px; fill: #57606a }
-.ours { fill: #0969da } .soketi { fill: #8c959f } .uws { fill: #d0d7de }
+.ours { fill: #0969da } .soketi, .socketio { fill: #8c959f } .uws, .echo_server { fill: #d0d7de }
 .target { stroke: #cf222e; stroke-width: 2; stroke-dasharray: 4 3 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .small { fill: #8d96a0 }
-  .ours { fill: #4493f8 } .soketi { fill: #6e7681 } .uws { fill: #3d444d }
+  .ours { fill: #4493f8 } .soketi, .socketio { fill: #6e7681 } .uws, .echo_server { fill: #3d444d }
   .target { stroke: #f85149 }
 }"""
 
 
-def draw(outcomes: Sequence[Outcome], servers: Sequence[str], caption: str) -> str:
+def draw(outcomes: Sequence[Outcome], caption: str) -> str:
     top = 10
     parts: list[str] = []
     for outcome in outcomes:
-        medians = outcome.medians()
+        medians, servers = outcome.medians(), list(outcome.runs)
         for figure, words in outcome.work.shown.items():
             title = f"{outcome.work.title}: {words}{'' if figure.endswith('per_s') else ' (less is better)'}"
             parts += panel(top, title, figure, outcome, medians, servers)

@@ -31,34 +31,24 @@ def compile_wsload() -> None:
         raise BenchError(f"wsload does not compile ({error}); Debian and Ubuntu: gcc, libssl-dev") from error
 
 
-def command_for(server: Server, at: Address, load: Mapping[str, int], channel: str, *more: str) -> list[str]:
-    event = {"name": "bench", "channel": channel, "data": "%T%%P%"}
-    fixed = {
-        "port": at.port,
-        "pid": at.pid,
-        "path": "/app/app-key?protocol=7&client=wsload&version=1",
-        "sub": json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}),
-        "ready": "subscription_succeeded",
-        "pub-path": "/apps/app-id/events",
-        "pub-body": json.dumps(event),
-        "app-key": "app-key",
-        "app-secret": "app-secret",
-        "size": EVENT_BYTES,
-        "timeout": PATIENCE_SECONDS,
-    }
-    return [str(WSLOAD), *(f"--{name}={value}" for name, value in {**fixed, **load}.items()), *server.flags, *more]
+def command_for(
+    server: Server, at: Address, dialect: str, load: Mapping[str, int], channel: str, *more: str
+) -> list[str]:
+    fixed = {"port": at.port, "pid": at.pid, "size": EVENT_BYTES, "timeout": PATIENCE_SECONDS}
+    numbers = [f"--{name}={value}" for name, value in {**fixed, **load}.items()]
+    return [str(WSLOAD), *numbers, *server.dialects[dialect](channel), *server.flags, *more]
 
 
 def measure(server: Server, at: Address, work: Work, pin: Sequence[str]) -> Run:
     """One run of ``work``: wsload's figures; those of the other channel, where there is one, as ``aside_…``."""
     if work.warm_up:
-        with started([*pin, *command_for(server, at, work.warm_up, "warm-up")]) as warm_up:
+        with started([*pin, *command_for(server, at, work.dialect, work.warm_up, "warm-up")]) as warm_up:
             result(warm_up)
-    command = [*pin, *command_for(server, at, work.load, "bench", *work.flags)]
+    command = [*pin, *command_for(server, at, work.dialect, work.load, "bench", *work.flags)]
     if not work.aside:
         with started(command) as load:
             return result(load)
-    beside = [*pin, *command_for(server, at, work.aside, "aside", "--on-cue")]
+    beside = [*pin, *command_for(server, at, work.dialect, work.aside, "aside", "--on-cue")]
     with started(beside) as aside, started([*command, "--on-cue"]) as load:
         expect(aside, "ready")
         expect(load, "ready")

@@ -82,7 +82,7 @@ def versions(with_peers: bool) -> dict[str, str]:
     if with_peers:
         found["node"] = output("node", "--version").lstrip("v")
         found["soketi"] = peer_version("@soketi/soketi")
-        found["uWebSockets.js"] = peer_version("uWebSockets.js")
+        found |= {package: peer_version(package) for package in ("uWebSockets.js", "laravel-echo-server", "socket.io")}
     return found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from load import Run
-from works import WORD, AtLeast, Work
+from works import WORD, Work
 
 QUIET = 0.1
 """Cores that others may use while a figure is still one."""
@@ -74,17 +74,21 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def table(outcomes: Sequence[Outcome], servers: Sequence[str]) -> Iterator[str]:
+def aligned(cells: Iterable[str], columns: Sequence[str]) -> Iterator[str]:
+    return (cell.rjust(max(14, len(column) + 2)) for cell, column in zip(cells, columns, strict=True))
+
+
+def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """One line a figure, with its ratios to the peers, and one a verdict."""
     for outcome in outcomes:
         medians = outcome.medians()
         yield ""
         yield outcome.work.title
-        heads = "".join(f"{WORD[server]:>14}" for server in servers)
-        ratios = "".join(f"{'÷ ' + WORD[server]:>15}" for server in servers if server != "ours")
-        yield f"  {'':32}{heads}{ratios}"
+        servers = list(outcome.runs)
+        columns = [WORD[server] for server in servers] + ["÷ " + WORD[server] for server in servers if server != "ours"]
+        yield f"  {'':32}" + "".join(aligned(columns, columns))
         for figure, words in outcome.work.shown.items():
-            yield f"  {words:32}" + "".join(cells(medians, figure, servers))
+            yield f"  {words:32}" + "".join(aligned(cells(medians, figure, servers), columns))
         for server in servers:
             if server in outcome.faults:
                 yield f"  {WORD[server]}: {outcome.faults[server]}"
@@ -98,12 +102,12 @@ def table(outcomes: Sequence[Outcome], servers: Sequence[str]) -> Iterator[str]:
 
 def cells(medians: Mapping[str, Mapping[str, float]], figure: str, servers: Sequence[str]) -> Iterator[str]:
     for server in servers:
-        yield f"{number(medians[server][figure]) if server in medians else '–':>14}"
+        yield number(medians[server][figure]) if server in medians else "–"
     for server in servers:
         if server == "ours":
             continue
         known = "ours" in medians and server in medians and medians[server][figure] > 0
-        yield f"{format(medians['ours'][figure] / medians[server][figure], '.2f') if known else '–':>15}"
+        yield format(medians["ours"][figure] / medians[server][figure], ".2f") if known else "–"
 
 
 def shortfall(runs: Sequence[Run]) -> str:
@@ -122,5 +126,5 @@ def target_line(work: Work, medians: Mapping[str, Mapping[str, float]], figure: 
     """Where the target for ``figure`` lies in this run, to be drawn beside what was reached."""
     for each in work.targets:
         if each.figure == figure:
-            return each.bound(medians) if isinstance(each, AtLeast) else each.limit
+            return each.bound(medians)
     return None

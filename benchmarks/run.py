@@ -1,4 +1,4 @@
-"""Measures broadcaster beside soketi and uWebSockets, in turns, on this machine: see README.md here.
+"""Measures broadcaster beside its peers, in turns, on this machine: see README.md here.
 
 Exit status: 0 all targets met, 1 one was missed or a delivery lost, 2 it could not be measured, or not in peace.
 """
@@ -91,8 +91,9 @@ def main(arguments: Sequence[str]) -> int:
 
     outcomes = []
     for work in works:
-        outcomes.append(run_work(work, servers, repeat, (server_pin, generator_pin)))
-        print("\n".join(table(outcomes[-1:], names)), flush=True)
+        able = [server for server in servers if work.dialect in server.dialects]
+        outcomes.append(run_work(work, able, repeat, (server_pin, generator_pin)))
+        print("\n".join(table(outcomes[-1:])), flush=True)
 
     disturbed = any(outcome.disturbance() > QUIET for outcome in outcomes)
     folder = RESULTS if complete and not disturbed else BUILD  # only a sound measurement replaces a sound one
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     picture = folder / "latest.svg"
     found = machine.describe()
     picture.write_text(
-        draw(outcomes, names, f"{told['date']}, {found['cpu']}, {pinning}, medians of {repeat}; dashed: the target")
+        draw(outcomes, f"{told['date']}, {found['cpu']}, {pinning}, medians of {repeat}; dashed: the target")
     )
     print(f"\nwritten: {written} and {picture}")
     verdicts = [verdict.met for outcome in outcomes for verdict in outcome.verdicts()]

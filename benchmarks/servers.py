@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from dialects import APP, KEY, SECRET, Dialect, echo_3, echo_4, polling, pusher
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -27,10 +30,14 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """``prepare(port, folder)`` gives the command and what it adds to the environment; ``flags`` are for wsload."""
+    """``prepare(port, folder)`` gives the command and what it adds to the environment; ``flags`` are for wsload.
+
+    ``dialects`` is what it speaks; it takes part in the works that are in one of them.
+    """
 
     name: str
     prepare: Callable[[int, Path], tuple[list[str], dict[str, str]]]
+    dialects: Mapping[str, Dialect]
     flags: tuple[str, ...] = ()
 
 
@@ -54,7 +61,7 @@ def prepare_ours(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
     config.write_text(
         f'[server]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n\n'
         '[driver]\nname = "memory"\n\n'
-        '[[apps]]\nid = "app-id"\nkey = "app-key"\nsecret = "app-secret"\n\n'
+        f'[[apps]]\nid = "{APP}"\nkey = "{KEY}"\nsecret = "{SECRET}"\nbearer = true\n\n'
         '[log]\nlevel = "warn"\n'
     )
     twistd = Path(sys.executable).with_name("twistd")
@@ -67,9 +74,9 @@ def prepare_soketi(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]
         "SOKETI_HOST": "127.0.0.1",
         "SOKETI_PORT": str(port),
         "SOKETI_METRICS_SERVER_PORT": str(free_port()),
-        "SOKETI_DEFAULT_APP_ID": "app-id",
-        "SOKETI_DEFAULT_APP_KEY": "app-key",
-        "SOKETI_DEFAULT_APP_SECRET": "app-secret",
+        "SOKETI_DEFAULT_APP_ID": APP,
+        "SOKETI_DEFAULT_APP_KEY": KEY,
+        "SOKETI_DEFAULT_APP_SECRET": SECRET,
         "SOKETI_DEFAULT_APP_ENABLE_CLIENT_MESSAGES": "true",
         "SOKETI_DEFAULT_APP_MAX_CONNS": "-1",
         "SOKETI_USER_AUTHENTICATION_TIMEOUT": "300000",
@@ -82,10 +89,34 @@ def prepare_uws(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
     return ["node", str(PEERS / "uws.js"), str(port)], {}
 
 
+def prepare_echo_server(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """With a Redis of its own, which ends with it: what it shares its members through, and nothing else here."""
+    link = folder / "redis.sock"
+    settings = {
+        "host": "127.0.0.1",
+        "port": str(port),
+        "clients": [{"appId": APP, "key": KEY}],
+        "database": "redis",
+        "databaseConfig": {"redis": {"path": str(link)}},
+        "socketio": {"perMessageDeflate": False, "httpCompression": False},
+        "subscribers": {"http": True, "redis": False},
+    }
+    (folder / "laravel-echo-server.json").write_text(json.dumps(settings))
+    redis = ["redis-server", "--port", "0", "--unixsocket", str(link), "--save", "", "--loglevel", "warning"]
+    echo_server = ["node", str(PEERS / "node_modules/laravel-echo-server/bin/server.js"), "start"]
+    return ["sh", "-c", f"{shlex.join(redis)} & exec {shlex.join(echo_server)}"], {"NODE_NO_WARNINGS": "1"}
+
+
+def prepare_socketio(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
+    return ["node", str(PEERS / "socketio.js"), str(port)], {}
+
+
 SERVERS = (
-    Server("ours", prepare_ours),
-    Server("soketi", prepare_soketi, ("--pub-close",)),
-    Server("uws", prepare_uws),
+    Server("ours", prepare_ours, {"pusher": pusher, "echo": echo_4, "polling": polling}),
+    Server("soketi", prepare_soketi, {"pusher": pusher}, ("--pub-close",)),
+    Server("uws", prepare_uws, {"pusher": pusher}),
+    Server("echo_server", prepare_echo_server, {"echo": echo_3}),
+    Server("socketio", prepare_socketio, {"echo": echo_4, "polling": polling}),
 )
 
 
@@ -94,7 +125,7 @@ def install_peers() -> None:
     lock, installed = PEERS / "package-lock.json", PEERS / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    print("installing soketi and uWebSockets.js from npm (once) …", flush=True)
+    print("installing the peers from npm (once) …", flush=True)
     try:
         subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=PEERS, check=True, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:

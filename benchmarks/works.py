@@ -8,27 +8,57 @@ from dataclasses import dataclass, field, replace
 Figures = Mapping[str, float]
 """The medians of one server in one work, by wsload's names."""
 
-WORD = {"ours": "broadcaster", "soketi": "soketi", "uws": "uWebSockets"}
+WORD = {
+    "ours": "broadcaster",
+    "soketi": "soketi",
+    "uws": "uWebSockets",
+    "echo_server": "laravel-echo-server",
+    "socketio": "socket.io",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AtLeast:
-    """Our figure is at least ``factor`` times the peer's of the same run."""
+    """Our figure is at least ``factor`` times that of each of the peers in the same run."""
 
     figure: str
     factor: float
-    peer: str = "soketi"
+    peers: tuple[str, ...] = ("soketi",)
 
     def words(self) -> str:
-        return f"≥ {self.factor:g} × {WORD[self.peer]}"
+        return f"≥ {self.factor:g} × {named(self.peers)}"
 
     def bound(self, medians: Mapping[str, Figures]) -> float | None:
-        return medians[self.peer][self.figure] * self.factor if self.peer in medians else None
+        """None where a peer was not measured, so that nothing can be said."""
+        if not all(peer in medians for peer in self.peers):
+            return None
+        return max(medians[peer][self.figure] for peer in self.peers) * self.factor
 
     def met(self, medians: Mapping[str, Figures]) -> bool | None:
-        """None where the peer was not measured, so that nothing can be said."""
         bound = self.bound(medians)
         return None if bound is None else medians["ours"][self.figure] >= bound
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostOf:
+    """Our figure is at most ``factor`` times that of each of the peers in the same run."""
+
+    figure: str
+    factor: float
+    peers: tuple[str, ...]
+
+    def words(self) -> str:
+        return f"≤ {self.factor:g} × {named(self.peers)}"
+
+    def bound(self, medians: Mapping[str, Figures]) -> float | None:
+        """None where a peer was not measured, so that nothing can be said."""
+        if not all(peer in medians for peer in self.peers):
+            return None
+        return min(medians[peer][self.figure] for peer in self.peers) * self.factor
+
+    def met(self, medians: Mapping[str, Figures]) -> bool | None:
+        bound = self.bound(medians)
+        return None if bound is None else medians["ours"][self.figure] <= bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +72,33 @@ class AtMost:
     def words(self) -> str:
         return f"≤ {self.limit:g} {self.unit}"
 
+    def bound(self, medians: Mapping[str, Figures]) -> float | None:
+        return self.limit
+
     def met(self, medians: Mapping[str, Figures]) -> bool | None:
         return medians["ours"][self.figure] <= self.limit
 
 
+def named(peers: tuple[str, ...]) -> str:
+    return " and ".join(WORD[peer] for peer in peers)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One row of the table. ``shown`` names the figures worth a line, each with the words that say what it is."""
+    """One row of the table. ``shown`` names the figures worth a line, each with the words that say what it is.
+
+    Every server takes part that speaks the ``dialect``.
+    """
 
     name: str
     title: str
     load: Mapping[str, int]
     shown: Mapping[str, str]
-    targets: tuple[AtLeast | AtMost, ...]
+    targets: tuple[AtLeast | AtMostOf | AtMost, ...]
     warm_up: Mapping[str, int] = field(default_factory=dict)
     aside: Mapping[str, int] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    dialect: str = "pusher"
 
     def shortened(self) -> Work:
         """The same shape with a fifth of the events: for a first look, not for a figure to be told."""
@@ -67,6 +108,8 @@ class Work:
 
 WARM = {"conns": 100, "msgs": 1000, "parallel": 4}
 """Events sent beforehand, uncounted: a just-in-time compiler shall be measured when it is done."""
+
+ECHOES = ("echo_server", "socketio")
 
 WORKS = (
     Work(
@@ -128,5 +171,58 @@ WORKS = (
         {"conns": 5000, "msgs": 0, "sources": 8},
         {"conn_per_s": "connections/s", "kb_per_conn": "kB each"},
         (AtLeast("conn_per_s", 1), AtMost("kb_per_conn", 10, "kB")),
+    ),
+    Work(
+        "echo_fanout",
+        "Socket.IO over WebSocket, 1,000 subscribers, one publisher",
+        {"conns": 1000, "msgs": 500},
+        {"deliv_per_s": "deliveries/s", "p50_ms": "ms, p50"},
+        (AtLeast("deliv_per_s", 2, ECHOES),),
+        WARM,
+        dialect="echo",
+    ),
+    Work(
+        "echo_fanout8",
+        "Socket.IO over WebSocket, 1,000 subscribers, 8 publishers",
+        {"conns": 1000, "msgs": 1000, "parallel": 8},
+        {"deliv_per_s": "deliveries/s", "p50_ms": "ms, p50"},
+        (AtLeast("deliv_per_s", 4, ECHOES),),
+        WARM,
+        dialect="echo",
+    ),
+    Work(
+        "echo_paced",
+        "Socket.IO over WebSocket, 1,000 subscribers, 20 events a second",
+        {"conns": 1000, "msgs": 100, "rate": 20, "parallel": 8},
+        {"us_cpu_per_deliv": "µs of CPU a delivery", "p50_ms": "ms, p50", "p99_ms": "ms, p99"},
+        (),
+        WARM,
+        dialect="echo",
+    ),
+    Work(
+        "echo_accept",
+        "Socket.IO over WebSocket, 5,000 connections that subscribe",
+        {"conns": 5000, "msgs": 0, "sources": 8},
+        {"conn_per_s": "connections/s", "kb_per_conn": "kB each"},
+        (AtLeast("conn_per_s", 2, ECHOES), AtMostOf("kb_per_conn", 0.5, ECHOES)),
+        dialect="echo",
+    ),
+    Work(
+        "polling",
+        "Socket.IO polling, 1,000 subscribers, one publisher",
+        {"conns": 1000, "msgs": 200},
+        {"deliv_per_s": "deliveries/s", "us_cpu_per_deliv": "µs of CPU a delivery", "kb_per_conn": "kB each"},
+        (AtLeast("deliv_per_s", 1, ("socketio",)),),
+        WARM,
+        dialect="polling",
+    ),
+    Work(
+        "polling_paced",
+        "Socket.IO polling, 1,000 subscribers, 2 events a second",
+        {"conns": 1000, "msgs": 20, "rate": 2, "parallel": 8},
+        {"us_cpu_per_deliv": "µs of CPU a delivery", "p50_ms": "ms, p50", "p99_ms": "ms, p99"},
+        (),
+        WARM,
+        dialect="polling",
     ),
 )

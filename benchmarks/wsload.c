@@ -1,6 +1,7 @@
-// wsload: a WebSocket fan-out load generator. One epoll thread holds N subscriber connections, one thread publishes
-// over HTTP. Every published body carries "@<19 digits of CLOCK_MONOTONIC ns>#<8 digits of serial>"; the first frame
-// that brings a serial to a connection is one delivery and one latency sample, a second one is a duplicate.
+// wsload: a fan-out load generator. One epoll thread holds N subscribers, each a WebSocket or a client of Engine.IO 4
+// that polls, one thread publishes over HTTP. Every published body carries "@<19 digits of CLOCK_MONOTONIC ns>#<8
+// digits of serial>"; the first text that brings a serial to a subscriber is one delivery and one latency sample, a
+// second one is a duplicate.
 // One line of JSON comes out. Exit status: 0 every publish was answered and every delivery arrived once, 1 not so, 2 it
 // could not be tried.
 // Build: gcc -O2 -pthread -o wsload wsload.c -lssl -lcrypto
@@ -29,21 +30,23 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_SUBS = 8, MAX_PARALLEL = 64, STAMP = 29 };
+enum { MAX_TEXTS = 8, MAX_TEXT = 65535, MAX_REPLY = 4096, MAX_PARALLEL = 64, STAMP = 29 };
 
 typedef struct {
   int fd, index, open, ready;
   SSL *ssl;
   size_t have, cap;
   unsigned char *buf;
+  char *poll, *post; // for those that poll: the request that does, and what is to be posted before the next one
 } Conn;
 
-static const char *host = "127.0.0.1", *path = "/", *subs[MAX_SUBS], *ready_text, *pub_path = "/publish", *app_key,
-                  *app_secret, *pub_body = "{\"name\":\"bench\",\"channel\":\"bench\",\"data\":\"%T%%P%\"}";
-static long nsubs, port = 8080, nconn = 100, nmsg = 100, size = 128, server_pid, parallel = 1, sources = 1,
+static const char *host = "127.0.0.1", *path = "/", *subs[MAX_TEXTS], *replies[MAX_TEXTS], *ready_text,
+                  *pub_path = "/publish", *app_key, *app_secret,
+                  *pub_body = "{\"name\":\"bench\",\"channel\":\"bench\",\"data\":\"%T%%P%\"}";
+static long nsubs, nreplies, port = 8080, nconn = 100, nmsg = 100, size = 128, server_pid, parallel = 1, sources = 1,
                    settle_ms = 500, timeout_s = 60;
-static double rate;
-static int tls, pub_close, on_cue;
+static double rate, beat_s;
+static int tls, pub_close, on_cue, polling;
 
 static SSL_CTX *ssl_context;
 static int ep;
@@ -155,16 +158,40 @@ static void conn_close(Conn *c) {
   if (c->ssl) SSL_free(c->ssl);
   c->ssl = NULL;
   close(c->fd);
+  c->fd = -1;
   *(c->open ? &n_closed : &n_refused) += 1;
 }
-static void send_text(Conn *c, const char *text) {
+static size_t put_frame(unsigned char *out, const char *text) {
   size_t n = strlen(text), head = n < 126 ? 2 : 4;
-  unsigned char frame[65536 + 8] = {0x81, 0x80 | (n < 126 ? n : 126), n >> 8, n};
-  memset(frame + head, 0, 4); // a mask of zeros, so the text goes as it is
-  memcpy(frame + head + 4, text, n);
-  if (conn_write(c, frame, head + 4 + n) < 0) perror("wsload: write");
+  memcpy(out, (unsigned char[]){0x81, 0x80 | (n < 126 ? n : 126), n >> 8, n}, 4);
+  memset(out + head, 0, 4); // a mask of zeros, so the text goes as it is
+  memcpy(out + head + 4, text, n);
+  return head + 4 + n;
+}
+static void send_text(Conn *c, const char *text) {
+  unsigned char frame[MAX_TEXT + 8];
+  size_t n = put_frame(frame, text);
+  if (conn_write(c, frame, n) < 0) perror("wsload: write");
+}
+static void reply(Conn *c, unsigned char *text, size_t n) { // all replies to one text leave together
+  unsigned char frames[MAX_TEXTS * (MAX_REPLY + 8)];
+  size_t used = 0;
+  for (int i = 0; i < nreplies; i++) {
+    size_t k = strchr(replies[i], '=') - replies[i];
+    if (k > n || memcmp(text, replies[i], k)) continue;
+    const char *said = replies[i] + k + 1;
+    if (!polling) used += put_frame(frames + used, said);
+    else if (!c->post) c->post = strdup(said);
+    else {
+      char *before = c->post;
+      if (asprintf(&c->post, "%s\x1e%s", before, said) < 0) die("no memory");
+      free(before);
+    }
+  }
+  if (used && conn_write(c, frames, used) < 0) perror("wsload: reply");
 }
 static void on_text(Conn *c, unsigned char *text, size_t n) {
+  reply(c, text, n);
   if (ready_text && !c->ready && memmem(text, n, ready_text, strlen(ready_text))) {
     c->ready = 1;
     n_ready++;
@@ -197,6 +224,58 @@ static size_t take_frame(Conn *c, unsigned char *p, size_t have) { // bytes used
   if (opcode == 9 && conn_write(c, (unsigned char[]){0x8a, 0x80, 0, 0, 0, 0}, 6) < 0) perror("wsload: pong");
   return head + n;
 }
+
+// Polling: one kept connection each, on which a GET waits for packets and a POST brings what there is to say first.
+
+static void poll_next(Conn *c) {
+  char request[MAX_TEXTS * MAX_REPLY + 8192];
+  size_t n = c->post ? strlen(c->post) : 0;
+  int k = n ? snprintf(request, sizeof request,
+                       "POST%s\r\nContent-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%s", c->poll + 3,
+                       n, c->post)
+            : snprintf(request, sizeof request, "%s\r\n\r\n", c->poll);
+  free(c->post);
+  c->post = NULL;
+  if (conn_write(c, request, k) != k) perror("wsload: poll");
+}
+static void on_opened(Conn *c, const char *packet) {
+  const char *sid = strstr(packet, "\"sid\":\"");
+  if (!sid) die("no session in %.100s", packet);
+  sid += 7;
+  if (asprintf(&c->poll, "GET %s&sid=%.*s HTTP/1.1\r\nHost: %s:%ld\r\nOrigin: http://localhost", path,
+               (int)strcspn(sid, "\""), sid, host, port) < 0)
+    die("no memory");
+  c->open = 1;
+  n_open++;
+}
+static size_t take_answer(Conn *c, unsigned char *p, size_t have) { // bytes used, 0 if the answer is not all there
+  unsigned char *end = memmem(p, have, "\r\n\r\n", 4);
+  if (!end) return 0;
+  *end = 0; // the head is text now
+  const char *length = strcasestr((char *)p, "\r\ncontent-length:");
+  size_t head = end + 4 - p, n = length ? strtoul(length + 17, NULL, 10) : 0;
+  int good = length && !memcmp(p, "HTTP/1.1 200", 12);
+  if (!good) fprintf(stderr, "wsload: poll answered: %.200s\n", p);
+  *end = '\r';
+  if (have < head + n) return 0;
+  unsigned char *text = p + head, *stop = text + n;
+  if (good && !(n == 2 && !memcmp(text, "ok", 2))) { // which answers a POST
+    if (!c->open) {
+      char packet[512] = "";
+      memcpy(packet, text, n < sizeof packet ? n : sizeof packet - 1);
+      on_opened(c, packet);
+    }
+    while (text < stop) {
+      unsigned char *next = memchr(text, '\x1e', stop - text);
+      if (!next) next = stop;
+      on_text(c, text, next - text);
+      text = next + 1;
+    }
+  }
+  if (good) poll_next(c);
+  else conn_close(c);
+  return head + n;
+}
 static void on_readable(Conn *c) {
   for (;;) {
     if (c->cap - c->have < 4096) c->buf = realloc(c->buf, c->cap = c->cap * 2 + 4096);
@@ -205,7 +284,7 @@ static void on_readable(Conn *c) {
     if (r < 0 && errno == EAGAIN) break;
     if (r <= 0) return conn_close(c);
     c->have += r;
-    if (!c->open) {
+    if (!polling && !c->open) {
       unsigned char *end = memmem(c->buf, c->have, "\r\n\r\n", 4);
       if (!end) continue;
       if (memcmp(c->buf, "HTTP/1.1 101", 12)) {
@@ -217,7 +296,8 @@ static void on_readable(Conn *c) {
       n_open++;
       for (int i = 0; i < nsubs; i++) send_text(c, subs[i]);
     }
-    while ((n = take_frame(c, c->buf + used, c->have - used))) used += n;
+    while (c->fd >= 0 && (n = (polling ? take_answer : take_frame)(c, c->buf + used, c->have - used))) used += n;
+    if (c->fd < 0) return;
     memmove(c->buf, c->buf + used, c->have -= used);
     if (!c->ssl && (size_t)r < room) break;
   }
@@ -344,7 +424,7 @@ static void *publish(void *unused) {
 
 // Options
 
-enum { IS_TEXT, IS_COUNT, IS_RATE, IS_FLAG, IS_SUB };
+enum { IS_TEXT, IS_COUNT, IS_RATE, IS_FLAG, IS_SUB, IS_REPLY };
 static const struct {
   const char *name;
   int kind;
@@ -356,6 +436,9 @@ static const struct {
     {"tls", IS_FLAG, &tls, "speak TLS to it, for both purposes"},
     {"path", IS_TEXT, &path, "path and query of the WebSocket"},
     {"sub", IS_SUB, subs, "text to send once open; may be repeated"},
+    {"reply", IS_REPLY, replies, "START=TEXT: answer a text that begins with START; may be repeated"},
+    {"polling", IS_FLAG, &polling, "poll as Engine.IO 4 does; --path without its session; replies are posted"},
+    {"beat", IS_RATE, &beat_s, "seconds between two pings of Engine.IO 3 (0: none)"},
     {"ready", IS_TEXT, &ready_text, "text that says a connection is subscribed"},
     {"conns", IS_COUNT, &nconn, "subscribers (100)"},
     {"sources", IS_COUNT, &sources, "local addresses 127.0.0.2… to connect from (1)"},
@@ -399,8 +482,14 @@ static void read_options(int argc, char **argv) {
     case IS_RATE: *(double *)at = number(options[i].name, optarg, 0); break;
     case IS_FLAG: *(int *)at = 1; break;
     case IS_SUB:
-      if (nsubs == MAX_SUBS || strlen(optarg) > 65535) die("--sub: at most %d, of 65535 bytes each", MAX_SUBS);
+      if (nsubs == MAX_TEXTS || strlen(optarg) > MAX_TEXT)
+        die("--sub: at most %d, of %d bytes each", MAX_TEXTS, MAX_TEXT);
       subs[nsubs++] = optarg;
+      break;
+    case IS_REPLY:
+      if (nreplies == MAX_TEXTS || !strchr(optarg, '=') || strlen(optarg) > MAX_REPLY)
+        die("--reply: at most %d, START=TEXT of %d bytes each", MAX_TEXTS, MAX_REPLY);
+      replies[nreplies++] = optarg;
     }
   }
   if (optind < argc) die("what is \"%s\"? Quote values that hold spaces", argv[optind]);
@@ -444,16 +533,16 @@ int main(int argc, char **argv) {
   Conn *conns = calloc(nconn, sizeof *conns);
   if (!latency_us || !seen || !conns) die("not enough memory for --conns × --msgs");
   char request[4096];
-  snprintf(request, sizeof request,
-           "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-           "Origin: http://localhost\r\n\r\n",
-           path, host, port);
+  snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nOrigin: http://localhost\r\n%s\r\n", path, host,
+           port,
+           polling ? ""
+                   : "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                     "Sec-WebSocket-Version: 13\r\n");
   ep = epoll_create1(0);
   pthread_t publisher;
   if (pthread_create(&publisher, NULL, publish, NULL)) die("no second thread");
 
-  long dialled = 0, kb_before = server_pid ? pss_kb(server_pid) : 0, kb_after = 0;
+  long dialled = 0, beaten = 0, kb_before = server_pid ? pss_kb(server_pid) : 0, kb_after = 0;
   double cpu_before = server_pid ? cpu_seconds(server_pid) : 0, cpu_connected = cpu_before, cpu_go = 0;
   int64_t start = now(), since = start, connected = 0;
   struct epoll_event events[512];
@@ -469,6 +558,8 @@ int main(int argc, char **argv) {
       if (server_pid) cpu_connected = cpu_seconds(server_pid);
     }
     if (!connected) continue;
+    for (; beat_s > 0 && beaten < (t - connected) / 1e9 / beat_s * nconn; beaten++) // spread, as real clients are
+      if (conns[beaten % nconn].open && conns[beaten % nconn].fd >= 0) send_text(&conns[beaten % nconn], "2");
     if (!asked && t - connected > settle_ms * 1000000LL) {
       if (server_pid) kb_after = pss_kb(server_pid);
       if (!nmsg) break;
