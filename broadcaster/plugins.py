@@ -47,8 +47,8 @@ def make_driver(maker: IDriverMaker, reactor: Any, options: Mapping[str, Any], s
         driver = maker.make(reactor, options)
         if not IDriver.providedBy(driver):
             raise TypeError(f"make() returned {type(driver).__name__}, which is no IDriver")
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        raise ConfigError(source, error.key, error.problem, error.remedy) from None
     except Exception as error:
         problem = f"driver {maker.name!r} cannot be made: {DriverError.of(error)}"
         raise ConfigError(source, "driver.name", problem, "install it whole, or name another") from error

@@ -63,6 +63,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "protocols.pusher.PusherCodec": lambda made, server: made(),
     "shared_membership.SharedMembership": lambda made, server: made(None, "memory", Counters()),
     "subscription_counts.SubscriptionCounts": lambda made, server: made((), server.service.hub, None, lambda: 0.0),
+    "testing.sink.RecordingSink": lambda made, server: made(),
     "web.engine_link.EngineLink": lambda made, server: made(
         "sid", 4, False, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
     ),

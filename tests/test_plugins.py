@@ -103,7 +103,7 @@ def test_what_it_says_about_its_options_is_said(installed: None) -> None:
     with pytest.raises(
         ConfigError, match=r"broadcaster\.toml: driver\.carrier\.speed: it is no number; write e\.g\. 7"
     ):
-        InProcess(driver=Driver(name="carrier", options={"speed": "fast"}))
+        InProcess(driver=Driver(name="carrier", options={"speed": "fast"}), source="broadcaster.toml")
 
 
 @pytest.mark.parametrize(

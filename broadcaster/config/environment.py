@@ -54,7 +54,7 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> tuple[Tree, dict[Path, st
             continue  # as Laravel's .env.example has them
         if variable in known:
             path, kind = known[variable]
-            value = _typed(_decoded(variable, text), kind)
+            value = typed(_decoded(variable, text), kind)
             if path == _SECRET:
                 path, value = _SECRETS, [value]
             if origins.get(path, "").startswith(PREFIX):
@@ -106,7 +106,7 @@ def _suggestion(variable: str) -> str:
     return suggestion(variable.removeprefix(PREFIX), [Known(name, name.removeprefix(PREFIX)) for name in ours])
 
 
-def _typed(text: str, kind: object) -> object:
+def typed(text: str, kind: object) -> object:
     """``text`` as TOML would have it; as it is where it cannot be ``kind``."""
     if get_origin(kind) is tuple:
         return [item.strip() for item in text.split(",") if item.strip()]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
-from broadcaster.errors import ConfigError, DriverError
+from broadcaster.config.options import read_options
+from broadcaster.errors import DriverError
 from broadcaster.interfaces import IDriver, IEventSink
 from broadcaster.messages import Publication
 
@@ -38,8 +40,11 @@ class MemoryDriver:
         return succeed(None)
 
 
+class Options(Struct, frozen=True, kw_only=True):
+    """``[driver.memory]``: there is nothing to configure."""
+
+
 def make(reactor: Any, options: Mapping[str, Any]) -> MemoryDriver:
-    """For `IDriverMaker`; there is nothing to configure."""
-    for key in options:
-        raise ConfigError("configuration", f"driver.memory.{key}", "the memory driver has no options", "remove it")
+    """For `IDriverMaker`."""
+    read_options(Options, options, "memory")
     return MemoryDriver()

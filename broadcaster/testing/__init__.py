@@ -6,9 +6,24 @@ with `Client` for its WebSocket clients and `signed` for its HTTP API; `Recordin
 """
 
 from broadcaster.testing.client import Client
+from broadcaster.testing.contract import DriverContract, SharedDriverContract
 from broadcaster.testing.frames import client_frame
 from broadcaster.testing.http import Answer, signed
 from broadcaster.testing.server import APP, NOW, QUERY, MemoryServer
+from broadcaster.testing.sink import RecordingSink
 from broadcaster.testing.transport import FakeTransport
 
-__all__ = ("APP", "NOW", "QUERY", "Answer", "Client", "FakeTransport", "MemoryServer", "client_frame", "signed")
+__all__ = (
+    "APP",
+    "NOW",
+    "QUERY",
+    "Answer",
+    "Client",
+    "DriverContract",
+    "FakeTransport",
+    "MemoryServer",
+    "RecordingSink",
+    "SharedDriverContract",
+    "client_frame",
+    "signed",
+)
