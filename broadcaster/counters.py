@@ -37,6 +37,7 @@ class Counters:
     writes_dropped: int = 0
     slow_clients: int = 0
     driver_failures: int = 0
+    headers_missing: int = 0
     bytes_received: int = 0
     loop_lag: float = 0.0
     refusals: Counter[str] = field(default_factory=Counter)

@@ -57,6 +57,7 @@ class Metrics(Collector):
             ("sent_bytes", "Bytes handed to sockets", counted.bytes_sent),
             ("dropped_writes", "Writes that slow clients missed under drop_oldest", counted.writes_dropped),
             ("slow_clients", "Connections given up because they did not read", counted.slow_clients),
+            ("proxy_headers_missing", "Links to haproxy: listeners without a PROXY header", counted.headers_missing),
             (
                 "driver_failures",
                 "Publishes and questions about members that the driver failed",

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from broadcaster.apps import Apps
 from broadcaster.auth.subscription import SignatureAuthorizer
 from broadcaster.cache import Cache
-from broadcaster.config.listen import resolve
+from broadcaster.config.listen import resolve, without_proxy
 from broadcaster.counters import Counters
 from broadcaster.drain import Drain
 from broadcaster.errors import BroadcasterError, ConfigError, DriverError
@@ -45,6 +45,7 @@ from broadcaster.web.forwarded import TrustedProxies
 from broadcaster.web.frontdoor import Answer, FrontDoors
 from broadcaster.web.http import Request, Response, text
 from broadcaster.web.outbox import Turns
+from broadcaster.web.proxied import Proxied
 from broadcaster.web.site import Site
 from broadcaster.wheel import Wheel
 
@@ -94,7 +95,9 @@ def build(
     board = Switchboard(hub, users, cache, publisher, membership, authorizer, limits, counters, wheel, clock)
     recovery = Recovery(settings.socketio.recovery_seconds)
     ticks = Ticks(wheel, cache, recovery, counters, clock)
-    service = BroadcasterService(reactor, settings, hub, driver, admission, ticks)
+    proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
+    proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
+    service = BroadcasterService(reactor, settings, hub, driver, admission, ticks, proxied)
     metrics = Metrics(apps, hub, counters, lambda: not service.unready())
     brake = Brake(hub, turns)
     api = Api(apps, publisher, membership, limits, brake, cache, clock, now)
@@ -114,7 +117,6 @@ def build(
         partial(_scrape, metrics) if shown else None,
         settings.demo,
     )
-    proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
     doors = partial(FrontDoors, turns=turns, wheel=wheel, clock=clock, limits=limits, proxies=proxies)
     for description in settings.server.listen:
         service.listen("server.listen", description, doors(site.respond))
@@ -136,12 +138,14 @@ class BroadcasterService(Service):
         driver: IDriver,
         admission: Admission,
         tick: Callable[[], None],
+        proxied: Callable[[ServerFactory], ServerFactory],
     ) -> None:
         self.settings = settings
         self.hub = hub
         self._reactor = reactor
         self._driver = driver
         self._admission = admission
+        self._proxied = proxied
         self._listeners: list[tuple[str, str, ServerFactory]] = []
         self._ports: list[Any] = []
         self._driver_fault: str | None = "the driver has not started"
@@ -156,16 +160,24 @@ class BroadcasterService(Service):
     def bind(self) -> None:
         """Take the addresses, so that one which is taken is told at once; raises `Unlistenable` or `ConfigError`."""
         for key, description, factory in self._listeners:
+            has_header, endpoint = without_proxy(description)
             try:
-                listening = serverFromString(self._reactor, resolve(description)).listen(factory)
+                listening = serverFromString(self._reactor, resolve(endpoint)).listen(factory)
             except Exception as error:
                 problem = f"{description!r} is no address to listen on ({error})"
                 raise ConfigError(self.settings.source, key, problem, 'write e.g. "tcp:6001"') from None
+            if has_header:
+                listening.addCallback(self._expect_header)
             listening.addCallbacks(self._ports.append, partial(self._unlistenable, key, description))
             if isinstance(listening.result, Failure):
                 failure, _ = listening.result, listening.addErrback(lambda _: None)
                 self.unbind()
                 failure.raiseException()
+
+    def _expect_header(self, port: Any) -> Any:
+        # On the port and not within the endpoint, which may make TLS of its factory: the header comes before that.
+        port.factory = self._proxied(port.factory)
+        return port
 
     def _unlistenable(self, key: str, description: str, failure: Failure) -> Failure:
         error = failure.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -76,7 +77,14 @@ def test_a_stranger_is_believed_nothing(secure: bool) -> None:
         (forwarded("nonsense, 192.0.2.1"), "192.0.2.1"),
         (forwarded("nonsense, 10.0.0.2"), "10.0.0.2"),
         (forwarded(""), "127.0.0.1"),
-        (forwarded("192.0.2.1:4711"), "127.0.0.1"),
+        (forwarded("192.0.2.1:4711"), "192.0.2.1"),
+        (forwarded("[2001:db9::1]:4711"), "2001:db9::1"),
+        (forwarded("[2001:db9::1]"), "2001:db9::1"),
+        (forwarded('"[2001:db9::1]:4711"'), "2001:db9::1"),
+        (forwarded("1.2.3.4, 192.0.2.1:4711, [2001:db8::1]:1"), "192.0.2.1"),
+        (forwarded("fe80::1%eth0"), "127.0.0.1"),
+        (forwarded("192.0.2.1:port"), "127.0.0.1"),
+        (forwarded("[192.0.2.1"), "127.0.0.1"),
         ([], "127.0.0.1"),
         (forwarded("192.0.2.1", name="forwarded"), "127.0.0.1"),
     ),
@@ -115,7 +123,84 @@ def test_a_proxy_that_says_nothing_leaves_it_at_what_is_seen(secure: bool) -> No
     assert PROXIES.client("127.0.0.1", secure, []) == ("127.0.0.1", secure)
 
 
-@given(st.text(), st.lists(st.tuples(st.sampled_from(("x-forwarded-for", "x-forwarded-proto")), st.text())))
+@pytest.mark.parametrize(
+    ("lines", "client"),
+    (
+        (("for=192.0.2.43",), ("192.0.2.43", False)),
+        (("For=192.0.2.43;Proto=HTTPS;by=10.0.0.1",), ("192.0.2.43", True)),
+        (('for="192.0.2.43:47011";proto=https',), ("192.0.2.43", True)),
+        (("for=192.0.2.43:47011",), ("192.0.2.43", False)),
+        (('for="[2001:db9:cafe::17]:4711"',), ("2001:db9:cafe::17", False)),
+        (('for="[2001:db9::17]:_port"',), ("2001:db9::17", False)),
+        (('for="[2001:db9::17]"; proto=wss',), ("2001:db9::17", True)),
+        (("for=[2001:db9::17]:80",), ("2001:db9::17", False)),
+        (('for="\\1\\9\\2.0.2.43"',), ("192.0.2.43", False)),
+        (("for=1.2.3.4, for=192.0.2.43;proto=https, for=10.0.0.2;proto=http",), ("192.0.2.43", True)),
+        (("for=192.0.2.43;proto=http, for=10.0.0.2;proto=https",), ("192.0.2.43", False)),
+        (("for=1.2.3.4", "for=192.0.2.43", 'for="[2001:db8::1]"'), ("192.0.2.43", False)),
+        (("for=192.0.2.43, ,",), ("192.0.2.43", False)),
+        (('for=1.2.3.4, for=192.0.2.43;host="a,for=6.6.6.6;b"',), ("192.0.2.43", False)),
+        # Who hides, or cannot be named, is not whoever stands left of it.
+        (("for=_hidden",), ("127.0.0.1", False)),
+        (("for=unknown",), ("127.0.0.1", False)),
+        (("for=1.2.3.4, for=_SEVKISEK",), ("127.0.0.1", False)),
+        (("for=1.2.3.4, for=unknown, for=10.0.0.2",), ("10.0.0.2", False)),
+        (("proto=https",), ("127.0.0.1", False)),
+        (("for=1.2.3.4, by=192.0.2.43",), ("127.0.0.1", False)),
+        # What is malformed says nothing, and hides nothing that stands right of it.
+        (("for=1.2.3.4 for=5.6.7.8",), ("127.0.0.1", False)),
+        (("for=", "for=192.0.2.43"), ("192.0.2.43", False)),
+        (("nonsense, for=192.0.2.43",), ("192.0.2.43", False)),
+        (('for=1.2.3.4;x=", for=192.0.2.43',), ("127.0.0.1", False)),
+        (('for=1.2.3.4;x=", for="[2001:db9::17]:80"',), ("127.0.0.1", False)),
+        (("",), ("127.0.0.1", False)),
+    ),
+)
+def test_the_standard_header_says_it_too(lines: tuple[str, ...], client: tuple[str, bool]) -> None:
+    assert PROXIES.client("127.0.0.1", False, forwarded(*lines, name="forwarded")) == client
+
+
+def test_the_standard_header_of_a_stranger_is_not_believed() -> None:
+    headers = forwarded("for=192.0.2.43;proto=https", name="forwarded")
+    assert PROXIES.client("203.0.113.9", False, headers) == ("203.0.113.9", False)
+
+
+@pytest.mark.parametrize(
+    ("standard", "others", "client"),
+    (
+        ("for=192.0.2.1;proto=https", {"x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https"}, True),
+        ("for=192.0.2.1", {"x-forwarded-for": "192.0.2.1"}, False),
+        # One of the two was written by a stranger, and nobody knows which.
+        ("for=192.0.2.1", {"x-forwarded-for": "192.0.2.2"}, None),
+        ("for=192.0.2.1;proto=https", {"x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http"}, False),
+        ("for=192.0.2.1;proto=http", {"x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "https"}, False),
+        ("for=192.0.2.1;proto=https", {"x-forwarded-for": "192.0.2.1"}, False),
+    ),
+)
+def test_headers_that_contradict_each_other_are_not_believed(
+    standard: str, others: dict[str, str], client: bool | None
+) -> None:
+    for headers in ([("forwarded", standard), *others.items()], [*others.items(), ("forwarded", standard)]):
+        expected = ("127.0.0.1", False) if client is None else ("192.0.2.1", client)
+        assert PROXIES.client("127.0.0.1", False, headers) == expected
+
+
+def test_a_header_of_quotes_is_read_in_one_go() -> None:
+    for line in ('"' + '\\"' * 20_000, '"\\' * 20_000, "[" * 40_000, 'for="' * 10_000, ";" * 40_000, "a=" * 20_000):
+        began = perf_counter()
+        PROXIES.client("127.0.0.1", False, [("forwarded", line), ("x-forwarded-for", line)])
+        assert perf_counter() - began < 0.5
+
+
+@given(
+    st.text(),
+    st.lists(
+        st.tuples(
+            st.sampled_from(("x-forwarded-for", "x-forwarded-proto", "forwarded")),
+            st.one_of(st.text(), st.text(alphabet='for=proto;,:[]"\\ 12.\t')),
+        )
+    ),
+)
 def test_whatever_stands_there_the_answer_is_the_peer_or_an_address(peer: str, headers: list[tuple[str, str]]) -> None:
     address, _ = PROXIES.client(peer, False, headers)
     assert address == peer or ip_address(address)

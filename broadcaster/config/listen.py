@@ -8,6 +8,14 @@ BACKLOG = 4096
 """Handshakes that may wait in the kernel: with Twisted's 50, a storm of reconnects is turned away."""
 
 
+PROXIED = "haproxy:"
+
+
+def without_proxy(description: str) -> tuple[bool, str]:
+    """Whether links there begin with a PROXY header, and the endpoint string of what follows it."""
+    return description.startswith(PROXIED), description.removeprefix(PROXIED)
+
+
 def resolve(description: str) -> str:
     """A Twisted endpoint string: ``tcp:`` and ``ssl:`` listen on IPv4 and IPv6, with a backlog for storms.
 

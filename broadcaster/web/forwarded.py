@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
 from broadcaster.errors import ConfigError
+from broadcaster.web.hops import Hop, forwarded, parse, x_forwarded_for
 
 
 class TrustedProxies:
-    """The addresses and networks whose ``X-Forwarded-…`` headers count."""
+    """The addresses and networks whose ``Forwarded``, ``X-Forwarded-…`` and PROXY headers count."""
 
     def __init__(self, proxies: Iterable[str], source: str = "configuration") -> None:
         self._networks = []
@@ -29,41 +30,52 @@ class TrustedProxies:
         if known is None:
             if len(self._known) > 10_000:
                 self._known.clear()
-            parsed = _parse(address)
+            parsed = parse(address)
             known = self._known[address] = parsed is not None and any(parsed in network for network in self._networks)
         return known
 
     def client(self, peer: str, secure: bool, headers: Sequence[tuple[str, str]]) -> tuple[str, bool]:
         """(address, whether it came over TLS) of the client whom ``peer`` connected for.
 
-        Of ``X-Forwarded-For`` the rightmost address that is no trusted proxy counts: what stands left of it was
-        written by whoever that is.
+        A proxy writes one of the two families of headers and may pass on what the client wrote as the other: so
+        neither is believed where they contradict each other, and the address is ``peer``'s, or the way not secure.
         """
         if not self.trust(peer):
             return peer, secure
-        address = peer
         hops: list[str] = []
+        scheme: str | None = None
+        standard: list[str] = []
         for name, value in headers:
             if name == "x-forwarded-proto":
-                secure = value.split(",")[-1].strip().lower() in ("https", "wss")
+                scheme = value.split(",")[-1].strip().lower()
             elif name == "x-forwarded-for":
                 # HAProxy adds a line of its own to those that are there.
-                hops += value.split(",")
+                hops.append(value)
+            elif name == "forwarded":
+                standard.append(value)
+        client = self._walk(x_forwarded_for(hops))
+        if standard:
+            told = self._walk(forwarded(standard))
+            if not hops and scheme is None:
+                client, scheme = told, told.scheme
+            else:
+                if client.address and told.address and client.address != told.address:
+                    client = Hop(None)
+                if scheme is not None and told.scheme is not None and _is_secure(scheme) != _is_secure(told.scheme):
+                    scheme = ""
+        return client.address or peer, secure if scheme is None else _is_secure(scheme)
+
+    def _walk(self, hops: list[Hop]) -> Hop:
+        """The rightmost hop that is no trusted proxy: what stands left of it was written by whoever that is."""
+        client = Hop(None)
         for hop in reversed(hops):
-            parsed = _parse(hop.strip())
-            if parsed is None:
+            if hop.address is None:
                 break
-            address = str(parsed)
-            if not self.trust(address):
+            client = hop
+            if not self.trust(hop.address):
                 break
-        return address, secure
+        return client
 
 
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped
-    return parsed
+def _is_secure(scheme: str) -> bool:
+    return scheme in ("https", "wss")

@@ -7,6 +7,7 @@ thing told. No request is waited for beyond its time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -80,7 +81,8 @@ class FrontDoors(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> FrontDoor:
         """See `ServerFactory`."""
-        return FrontDoor(self, getattr(addr, "host", "").removeprefix("::ffff:"))
+        host = getattr(addr, "host", "").removeprefix("::ffff:")
+        return FrontDoor(self, host, getattr(addr, "secure", False))
 
 
 @implementer(IHalfCloseableProtocol)
@@ -89,10 +91,11 @@ class FrontDoor(Protocol):
 
     _log = Logger()
 
-    def __init__(self, doors: FrontDoors, address: str) -> None:
+    def __init__(self, doors: FrontDoors, address: str, secure: bool) -> None:
         self.spoke: int | None = None
         self._doors = doors
         self._address = address
+        self._secure = secure
         self._serving = False
         self._busy = False
         self._held: Held | None = None
@@ -106,11 +109,13 @@ class FrontDoor(Protocol):
         doors = self._doors
         transport: Any = self.transport
         self._outbox = Outbox(transport, doors.turns)
-        client = partial(doors.proxies.client, self._address, is_secure(transport))
+        client = partial(doors.proxies.client, self._address, self._secure or is_secure(transport))
         self._reading = Reading(doors.head_bytes, doors.body_bytes, client)
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None and self._address:
-            set_no_delay(True)
+            # A unix socket has an address as well when a PROXY header told one, but nothing to delay.
+            with suppress(OSError):
+                set_no_delay(True)
         self._wait(Stage.HEAD)
 
     def dataReceived(self, data: bytes) -> None:

@@ -166,7 +166,7 @@ class Reading:
                 length = int(value)
             elif name == "expect":
                 expects = value.lower()
-            elif name[:12] == "x-forwarded-":
+            elif name[:12] == "x-forwarded-" or name == "forwarded":
                 self._forwarded = True
         if hosts > 1 or (hosts == 0 and modern):
             self._refuse(text(400, "Bad request: exactly one Host header is required"))
