@@ -22,7 +22,9 @@ from broadcaster.protocols.frames import (
     switching_protocols,
     text_frame,
     texts,
+    whole_text,
 )
+from broadcaster.testing.frames import client_frame
 
 
 def parsed(raw: bytes) -> list[Frame]:
@@ -74,6 +76,51 @@ def test_frames_in_a_row_are_a_stream(messages: list[str]) -> None:
 @pytest.mark.parametrize("size", [125, 126, 65_535, 65_536])
 def test_texts_are_found_again_whatever_their_size(size: int) -> None:
     assert list(texts(text_frame(b"x" * size) + text_frame(b"y"))) == ["x" * size, "y"]
+
+
+# ---- what came whole ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 125, 126, 127, 128, 65_535])
+def test_a_text_that_came_whole_is_unmasked(size: int) -> None:
+    text = bytes(range(256)) * 256
+    raw = client_frame(TEXT, b"before") + client_frame(TEXT, text[:size], mask=b"\x00\xff\x01\x80") + b"behind"
+    assert whole_text(raw, 0, 65_535) == (b"before", 12)
+    assert whole_text(raw, 12, 65_535) == (text[:size], len(raw) - 6)
+
+
+def test_the_specifications_example_of_a_masked_text() -> None:
+    assert whole_text(bytes.fromhex("818537fa213d7f9f4d5158"), 0, 5) == (b"Hello", 11)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        client_frame(TEXT, b"x" * 10)[:-1],
+        client_frame(TEXT, b"x" * 126)[:7],
+        client_frame(TEXT, b"x" * 126)[:-1],
+        client_frame(TEXT, b"Hello", mask=None),
+        client_frame(TEXT, b"x" * 200, mask=None),
+        client_frame(TEXT, b"x", fin=False),
+        client_frame(0x0, b"x"),
+        client_frame(0x2, b"x"),
+        client_frame(PING, b"x"),
+        client_frame(CLOSE, b"\x03\xe8"),
+        *(client_frame(TEXT, b"x", rsv=rsv) for rsv in range(1, 8)),
+        b"\x81\xfe\x00\x05mask" + b"x" * 5,
+        b"\x81\xff" + bytes(7) + b"\x05mask" + b"x" * 5,
+        client_frame(TEXT, b"x" * 65_536),
+    ],
+)
+def test_whatever_else_a_client_sends_is_left_to_somebody_who_knows_it_all(raw: bytes) -> None:
+    assert whole_text(raw, 0, 100_000) is None
+
+
+def test_a_text_beyond_the_bound_is_not_taken() -> None:
+    raw = client_frame(TEXT, b"x" * 200)
+    assert whole_text(raw, 0, 200) is not None
+    assert whole_text(raw, 0, 199) is None
 
 
 # ---- close ----------------------------------------------------------------------------------------------------

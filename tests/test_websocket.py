@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -199,6 +201,32 @@ def test_control_frames_come_between_fragments(talk: Talk) -> None:
     )
     assert talk.heard_messages == ["one two"]
     assert talk.answers() == [(PONG, b"p")]
+
+
+FRAMES = st.builds(
+    client_frame,
+    st.sampled_from([TEXT, TEXT, TEXT, CONTINUATION, BINARY, CLOSE, PING, 11]),
+    st.one_of(st.text(max_size=80).map(str.encode), st.binary(max_size=80), st.just(b"x" * 300), st.just(b"x" * 1_001)),
+    fin=st.sampled_from([True, True, False]),
+    mask=st.one_of(st.binary(min_size=4, max_size=4), st.just(b"\0\0\0\0"), st.none()),
+    rsv=st.sampled_from([0, 0, 0, 4]),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(FRAMES, max_size=6), st.lists(st.integers(0, 2_000), max_size=6), st.booleans())
+def test_whole_texts_are_heard_as_if_autobahn_had_read_them(
+    frames: list[bytes], cuts: list[int], inflating: bool
+) -> None:
+    raw = b"".join(frames)
+    pieces = [raw[start:end] for start, end in pairwise([0, *sorted(cuts), len(raw)]) if end > start]
+    seen = []
+    for alone in (False, True):
+        talk = Talk(inflating=inflating)
+        with patch.object(WebSocket, "_take_texts", lambda socket: None) if alone else nullcontext():
+            talk.send(*pieces)
+        seen.append((talk.heard_messages, talk.answers(), talk.over, talk.gone_calls, talk.bytes_heard))
+    assert seen[0] == seen[1]
 
 
 def test_a_character_may_be_split_over_fragments(talk: Talk) -> None:
