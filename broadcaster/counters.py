@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds in seconds of what `Histogram` tells apart."""
 
@@ -23,6 +25,16 @@ class Histogram:
         """Once more, and this long."""
         self.counts[bisect_left(LATENCIES, seconds)] += 1
         self.total += seconds
+
+
+class Measure(Struct, frozen=True):
+    """One figure of a driver's: ``name`` as it comes after ``broadcaster_``; a counter only ever grows."""
+
+    name: str
+    meaning: str
+    value: float
+    counter: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)

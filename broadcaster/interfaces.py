@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from twisted.internet.defer import Deferred
 
+    from broadcaster.counters import Measure
     from broadcaster.messages import Command, Delivery, Envelope, Member, Message, Publication, Subscribe, User
     from broadcaster.settings import App
 
@@ -58,6 +59,29 @@ class IDriverMaker(Interface):
 
     def make(reactor: Any, options: Mapping[str, Any]) -> IDriver:
         """The driver, not started. ``options`` is its table ``[driver.<name>]``; raises `ConfigError` for a bad one."""
+
+
+class ITenants(Interface):
+    """Wants to know the apps, since applications publish to it past this server. Optional on a driver."""
+
+    def tenants(prefixes: Mapping[str, str | None]) -> None:
+        """The apps by id, in the configuration's order, and each one's ``redis_prefix``. Called before start, and when
+        they change; raises `ConfigError`.
+        """
+
+
+class IReadiness(Interface):
+    """Knows whether it works; optional on a driver. Without it, one that has started counts as ready."""
+
+    def faults() -> Sequence[str]:
+        """Why no traffic should come here now, each in a line for people; empty if all is well."""
+
+
+class IMeasured(Interface):
+    """Has something to show on ``/metrics``; optional on a driver."""
+
+    def measures() -> Iterable[Measure]:
+        """How things stand at the moment of asking; the same names each time, those of one name in a row."""
 
 
 class IMembership(Interface):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate, groupby
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from broadcaster.apps import Apps
-from broadcaster.counters import LATENCIES, Counters
+from broadcaster.counters import LATENCIES, Counters, Measure
 from broadcaster.hub import Hub
+from broadcaster.interfaces import IMeasured
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,11 +21,14 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics(Collector):
     """Everything measured here; nothing is kept, all of it is read when asked."""
 
-    def __init__(self, apps: Apps, hub: Hub, counters: Counters, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, apps: Apps, hub: Hub, counters: Counters, ready: Callable[[], bool], measured: IMeasured | None
+    ) -> None:
         self._apps = apps
         self._hub = hub
         self._counters = counters
         self._ready = ready
+        self._measured = measured
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -69,6 +73,8 @@ class Metrics(Collector):
         for code, count in sorted(counted.refusals.items()):
             refusals.add_metric([code], count)
         yield refusals
+        if self._measured is not None:
+            yield from _families(self._measured.measures())
 
     def _latency(self) -> Metric:
         latency = self._counters.latency
@@ -84,3 +90,13 @@ class Metrics(Collector):
         for app_id, value in values.items():
             family.add_metric([app_id], value)
         return family
+
+
+def _families(measures: Iterable[Measure]) -> Iterator[Metric]:
+    for name, group in groupby(measures, lambda measure: measure.name):
+        rows = list(group)
+        kind = CounterMetricFamily if rows[0].counter else GaugeMetricFamily
+        family = kind(f"broadcaster_{name}", rows[0].meaning, labels=[label for label, _ in rows[0].labels])
+        for row in rows:
+            family.add_metric([value for _, value in row.labels], row.value)
+        yield family

@@ -24,7 +24,7 @@ from broadcaster.counters import Counters
 from broadcaster.drain import Drain
 from broadcaster.errors import BroadcasterError, ConfigError, DriverError
 from broadcaster.hub import Hub
-from broadcaster.interfaces import IDriver, IMembership
+from broadcaster.interfaces import IDriver, IMeasured, IMembership, IReadiness, ITenants
 from broadcaster.membership import LocalMembership
 from broadcaster.metrics import CONTENT_TYPE, Metrics
 from broadcaster.plugins import driver_maker, make_driver
@@ -84,6 +84,9 @@ def build(
     if driver is None:
         maker = driver_maker(settings.driver.name, settings.source)
         driver = make_driver(maker, reactor, settings.driver.options, settings.source)
+    tenants = ITenants(driver, None)
+    if tenants is not None:
+        tenants.tenants({app.id: app.redis_prefix for app in settings.apps})
     membership = _membership(driver, settings.driver.name, hub, counters)
     publisher = Publisher(driver, settings.driver.name, counters)
     wheel = Wheel(clock())
@@ -98,7 +101,7 @@ def build(
     proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
     proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
     service = BroadcasterService(reactor, settings, hub, driver, admission, ticks, proxied)
-    metrics = Metrics(apps, hub, counters, lambda: not service.unready())
+    metrics = Metrics(apps, hub, counters, lambda: not service.unready(), IMeasured(driver, None))
     brake = Brake(hub, turns)
     api = Api(apps, publisher, membership, limits, brake, cache, clock, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
@@ -144,6 +147,7 @@ class BroadcasterService(Service):
         self.hub = hub
         self._reactor = reactor
         self._driver = driver
+        self._readiness = IReadiness(driver, None)
         self._admission = admission
         self._proxied = proxied
         self._listeners: list[tuple[str, str, ServerFactory]] = []
@@ -198,7 +202,8 @@ class BroadcasterService(Service):
     def unready(self) -> list[str]:
         """Why this process should get no traffic; empty while it should."""
         reasons = ["shutting down"] if self._admission.draining else []
-        return reasons + ([self._driver_fault] if self._driver_fault else [])
+        faults = list(self._readiness.faults()) if self._readiness is not None else []
+        return reasons + (faults or ([self._driver_fault] if self._driver_fault else []))
 
     def startService(self) -> None:
         """See `Service`."""

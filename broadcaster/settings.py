@@ -63,6 +63,7 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     authorized_connections: bool = False
     cache_seconds: int = 1_800
     bearer: bool = False
+    redis_prefix: str | None = None
     auth: Auth | None = None
 
 

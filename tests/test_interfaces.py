@@ -17,6 +17,7 @@ import broadcaster
 from broadcaster import interfaces
 from broadcaster.counters import Counters
 from broadcaster.drivers.memory import MemoryDriver
+from broadcaster.drivers.redis.options import Options
 from broadcaster.settings import Limits, SocketIO
 from tests.drivers import ScriptedDriver
 from tests.inprocess import InProcess
@@ -56,6 +57,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "auth.subscription.SignatureAuthorizer": lambda made, server: made(Limits()),
     "connection.Connection": lambda made, server: connection(server),
     "drivers.memory.MemoryDriver": lambda made, server: made(),
+    "drivers.redis.driver.RedisDriver": lambda made, server: made(server.reactor, Options()),
     "hub.Hub": lambda made, server: server.service.hub,
     "membership.LocalMembership": lambda made, server: made(server.service.hub),
     "plugins.DriverMaker": lambda made, server: made("memory", "broadcaster.drivers.memory"),

@@ -9,3 +9,4 @@ serviceMaker = ServiceMaker(
 )
 
 memory = DriverMaker("memory", "broadcaster.drivers.memory")
+redis = DriverMaker("redis", "broadcaster.drivers.redis")

@@ -1,0 +1,134 @@
+"""One attempt to reach Redis: found, connected, signed in and with its database chosen, or nothing is left of it."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.protocol import Factory
+
+from broadcaster.drivers.redis.options import Options
+from broadcaster.drivers.redis.protocol import RedisConnection, Refused
+from broadcaster.drivers.redis.tls import Trust
+from broadcaster.errors import DriverError
+
+T = TypeVar("T")
+
+
+class Dialer:
+    """Dials as ``options`` say. Every step must be done within ``connect_seconds``."""
+
+    def __init__(self, reactor: Any, options: Options, name: str) -> None:
+        self._reactor = reactor
+        self._options = options
+        self._name = name
+        self._trust = Trust(options) if options.url.tls else None
+        self._first = 0
+
+    async def dial(self) -> RedisConnection:
+        """A connection that answers; raises `DriverError` that names the address and what is wrong there."""
+        url = self._options.url
+        if not url.master:
+            return await self._redis(*(url.hosts[0] if url.hosts else ("", 0)))
+        # Whoever gave the address that served last is asked first; the next attempt begins with another.
+        faults = []
+        for turn in range(len(url.hosts)):
+            which = (self._first + turn) % len(url.hosts)
+            try:
+                found = await self._redis(*await self._master(*url.hosts[which]))
+            except DriverError as error:
+                faults.append(str(error))
+            else:
+                self._first = which
+                return found
+        self._first += 1
+        raise DriverError("; ".join(dict.fromkeys(faults)))
+
+    async def _master(self, host: str, port: int) -> tuple[str, int]:
+        """Where a Sentinel says that the master is."""
+        options = self._options
+        sentinel = await self._connect(host, port)
+        try:
+            await self._sign_in(sentinel, options.sentinel_username, options.sentinel_password)
+            asked = sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.url.master)
+            found = await self._within(asked)
+            if not isinstance(found, list):
+                raise DriverError(f"it knows no master {options.url.master!r}")
+            address, its_port = (part.decode() for part in found if isinstance(part, bytes))
+            return address, int(its_port)
+        except (DriverError, ValueError) as error:
+            raise DriverError(f"Sentinel {place(host, port)}: {error}") from None
+        finally:
+            sentinel.abort("asked")
+
+    async def _redis(self, host: str, port: int) -> RedisConnection:
+        options = self._options
+        connection = await self._connect(host, port)
+        try:
+            await self._sign_in(connection, options.username, options.password)
+            if options.url.database:
+                await self._within(connection.call("SELECT", options.url.database))
+            if options.url.master:
+                role = await self._within(connection.call("ROLE"))
+                if not (isinstance(role, list) and role[0] == b"master"):
+                    raise DriverError("it is not the master any more, or not yet")
+            await self._tolerant(connection, "CLIENT", "SETNAME", f"broadcaster-{self._name}")
+            # The last word, since one that loads its data or has lost its master answers all of the above.
+            await self._tolerant(connection, "PING")
+        except BaseException as error:
+            connection.abort("its start was not completed")
+            if isinstance(error, DriverError):
+                raise DriverError(f"{place(host, port) or options.url}: {error}") from None
+            raise
+        return connection
+
+    async def _sign_in(self, connection: RedisConnection, username: str, password: str) -> None:
+        if password:
+            await self._within(connection.call("AUTH", *([username] if username else []), password))
+
+    async def _tolerant(self, connection: RedisConnection, *command: str) -> None:
+        """What an ACL may well forbid."""
+        try:
+            await self._within(connection.call(*command))
+        except Refused as refused:
+            if refused.code not in ("NOPERM", "ERR"):
+                raise
+
+    async def _connect(self, host: str, port: int) -> RedisConnection:
+        endpoint: Any
+        if not host:
+            endpoint = UNIXClientEndpoint(self._reactor, self._options.url.path)
+        else:
+            endpoint = HostnameEndpoint(self._reactor, host, port)
+        if self._trust is not None:
+            endpoint = wrapClientTLS(self._trust.creator(host), endpoint)
+        factory = Factory.forProtocol(lambda: RedisConnection(self._reactor.seconds))
+        factory.noisy = False
+        try:
+            return await self._within(endpoint.connect(factory))
+        except CancelledError:
+            raise
+        except DriverError as error:
+            raise DriverError(f"{place(host, port) or self._options.url}: {error}") from None
+        except Exception as error:
+            raise DriverError(f"{place(host, port) or self._options.url}: {_words(error)}") from None
+
+    def _within(self, step: Deferred[T]) -> Deferred[T]:
+        return step.addTimeout(self._options.connect_seconds, self._reactor, _overdue)
+
+
+def place(host: str, port: int) -> str:
+    """The two as people write them; empty for no host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if host else ""
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ConnectError) and error.args[0]:
+        return str(error.args[0])
+    return str(error).rstrip(".") if isinstance(error, DNSLookupError) else str(DriverError.of(error))
+
+
+def _overdue(result: object, seconds: float) -> NoReturn:
+    raise DriverError(f"no answer within {seconds:g} s")
