@@ -231,7 +231,7 @@ def test_options_do_not_hide_a_file_that_is_wrong() -> None:
         ("DRIVER", "redis", "unknown variable; did you mean BROADCASTER_DRIVER_NAME?"),
         ("DRIVER_MEMORY_", "x", "unknown variable; did you mean BROADCASTER_DRIVER_NAME?"),
         ("CONFIG", "b.toml", "unknown variable; the nearest that is known is BROADCASTER_APPS_ORIGINS"),
-        ("DIR", "/etc", "unknown variable; the nearest that is known is BROADCASTER_DRIVER_NAME"),
+        ("DIR", "/etc", "unknown variable; the nearest that is known is BROADCASTER_APPS_REDIS_PREFIX"),
         ("SOURCE", "me", "unknown variable; the nearest that is known is BROADCASTER_SOCKETIO_PATH"),
         ("PORT", "6001", "unknown variable; the nearest that is known is BROADCASTER_LOG_FORMAT"),
     ],
