@@ -7,6 +7,8 @@ from itertools import takewhile
 
 from msgspec import Struct
 
+from broadcaster.messages import LastEvent
+
 
 class Cached(Struct, frozen=True):
     """The event that a new subscriber is told first; ``expires`` on the clock of the caller."""
@@ -23,6 +25,10 @@ class Cache:
         self._seconds = seconds
         self._events: dict[str, dict[str, Cached]] = {app_id: {} for app_id, kept in seconds.items() if kept}
 
+    def seconds(self, app_id: str) -> int:
+        """How long events of that app are kept; 0 for not at all."""
+        return self._seconds.get(app_id, 0)
+
     def keep(self, app_id: str, channel: str, name: str, data: str, now: float) -> None:
         """Remember an event; whoever is subscribed, and also when nobody is."""
         events = self._events.get(app_id)
@@ -30,6 +36,14 @@ class Cache:
             # Taken out and put in again, so that an app's events stand in the order in which they expire.
             events.pop(channel, None)
             events[channel] = Cached(name, data, now + self._seconds[app_id])
+
+    def recall(self, app_id: str, channel: str, last: LastEvent | None, now: float) -> None:
+        """What other processes know: ``last`` is the event, or there is none."""
+        events = self._events.get(app_id)
+        if events is not None:
+            events.pop(channel, None)
+            if last is not None:
+                events[channel] = Cached(last.name, last.data, now + last.seconds)
 
     def last(self, app_id: str, channel: str, now: float) -> Cached | None:
         """The event that is kept for that channel, if its time is not over."""

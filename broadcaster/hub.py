@@ -11,15 +11,7 @@ from broadcaster.cache import Cache
 from broadcaster.channel import Channel
 from broadcaster.counters import Counters
 from broadcaster.interfaces import IEventSink, IHubObserver, ISubscriber
-from broadcaster.messages import (
-    Delivery,
-    Event,
-    MemberAdded,
-    MemberRemoved,
-    Published,
-    SubscriptionCount,
-    Terminated,
-)
+from broadcaster.messages import Change, Delivery, Event, Published, Terminated, UserOffline, UserOnline
 from broadcaster.names import CACHE_PREFIXES
 from broadcaster.users import Users
 
@@ -142,10 +134,14 @@ class Hub:
         elif isinstance(delivery, Terminated):
             for connection in self._users.connections(app_id, delivery.user_id):
                 connection.close(TERMINATED, "Terminated by the application")
+        elif isinstance(delivery, UserOnline):
+            self._users.came(app_id, delivery.user_id)
+        elif isinstance(delivery, UserOffline):
+            self._users.went(app_id, delivery.user_id)
         else:
             self.announce(app_id, delivery)
 
-    def announce(self, app_id: str, change: MemberAdded | MemberRemoved | SubscriptionCount) -> None:
+    def announce(self, app_id: str, change: Change) -> None:
         """Tell a channel about itself."""
         channel = self._channels.get((app_id, change.channel))
         if channel is not None:

@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from twisted.internet.defer import Deferred
 
     from broadcaster.counters import Measure
-    from broadcaster.messages import Command, Delivery, Envelope, Member, Message, Publication, Subscribe, User
+    from broadcaster.facts import Fact
+    from broadcaster.messages import (
+        Command,
+        Delivery,
+        Envelope,
+        LastEvent,
+        Member,
+        Message,
+        Publication,
+        Subscribe,
+        User,
+    )
     from broadcaster.settings import App
 
 
@@ -84,15 +95,38 @@ class IMeasured(Interface):
         """How things stand at the moment of asking; the same names each time, those of one name in a row."""
 
 
+# ---- what several processes share: each is optional on a driver ------------------------------------------------
+#
+# Promises of all. *In order with deliveries*: what the sink was delivered before a Deferred fires is contained in
+# its answer, what is delivered later is not; whoever awaits it can go on where the answer ends. While the driver cannot
+# reach what is shared, questions fail with `DriverError`, but whoever is about to subscribe waits for it to be back.
+
+
+class IInterest(Interface):
+    """Which channels are heard in this process. Without it, everything that is published is delivered here."""
+
+    def wanted(app_id: str, channel: str) -> Deferred[None]:
+        """One more subscription here; fires when the channel's events arrive here, and when it is counted.
+
+        Called once for each, before anything else is shared about it. The caller that cannot wait cancels it. A user
+        is online while the channel ``#server-to-user-<id>`` is wanted somewhere. Fails with `DriverError`.
+        """
+
+    def unwanted(app_id: str, channel: str) -> None:
+        """One subscription less; called once for each ``wanted``, whatever has become of that. Must not raise."""
+
+
 class IMembership(Interface):
-    """Who is on the presence channels, over all processes. Optional on a driver; else each process has its own.
+    """Who is on the presence channels, and how many hear any channel, over all processes.
 
     Joining and leaving are atomic with the delivery of `MemberAdded` (first connection of a user) and
-    `MemberRemoved` (last one): whoever is in the list that ``join`` gives is never announced again.
+    `MemberRemoved` (last one): whoever is in the list that ``join`` gives is never announced again. A process that
+    dies is taken for one whose connections have all left.
     """
 
     def join(app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:
-        """Fires with all members, the joiner among them, in the order of their newest connections.
+        """Fires with all members, the joiner among them, in the order of their newest connections; in order with
+        deliveries.
 
         For its user stand the info of the first connection, and the data and the socket id of the newest. A
         connection that joins again is there once, as the member that it is now.
@@ -102,10 +136,13 @@ class IMembership(Interface):
         """
 
     def leave(app_id: str, channel: str, socket_id: str) -> Deferred[None]:
-        """That connection is gone; fires also if it was never there."""
+        """That connection is gone; fires also if it was never there, or has not finished joining."""
 
     def members(app_id: str, channel: str) -> Deferred[Sequence[Member]]:
         """Each user once; empty for a channel that nobody is on. Fails with `DriverError`."""
+
+    def user_counts(app_id: str, channels: Sequence[str]) -> Deferred[Sequence[int]]:
+        """How many users are on each of these presence channels. Fails with `DriverError`."""
 
     def subscriptions(app_id: str, channel: str) -> Deferred[int]:
         """How many connections hear a channel of any kind. Fails with `DriverError`."""
@@ -115,6 +152,63 @@ class IMembership(Interface):
 
         Fails with `DriverError`.
         """
+
+    def tell_count(app_id: str, channel: str) -> Deferred[int]:
+        """Have a `SubscriptionCount` delivered wherever the channel is heard; fires with the number, 0 if nowhere.
+
+        Counts of one channel are delivered in the order in which they were true. Fails with `DriverError`.
+        """
+
+
+class IFactSource(Interface):
+    """Knows which process is to tell of what several have seen: goes with `IMembership`."""
+
+    def observe(observer: IFactObserver) -> None:
+        """Tell ``observer`` what this process brings about; called before start.
+
+        Each `ChannelOccupied`, `ChannelVacated`, `MemberAdded`, `MemberRemoved` and `SubscriptionsLost` of the cluster
+        is told once, in one of its processes; after what it is about has been delivered or is on its way.
+        """
+
+
+class IWatch(Interface):
+    """Who is online, over all processes, for those who watch them."""
+
+    def watch(app_id: str, user_ids: Sequence[str]) -> Deferred[frozenset[str]]:
+        """One more connection here watches these users; fires with those who are online, in order with deliveries.
+
+        From then on their coming and going is delivered as `UserOnline` and `UserOffline`, at the edges only. Fails
+        with `DriverError`.
+        """
+
+    def unwatch(app_id: str, user_ids: Sequence[str]) -> None:
+        """One less; called once for each ``watch``, whatever has become of that. Must not raise."""
+
+
+class ILastEvents(Interface):
+    """The last event of each cache channel, over all processes."""
+
+    def keep_last(seconds: Callable[[str], int]) -> None:
+        """Keep the last event that is published on each cache channel of an app for ``seconds(app_id)``; 0: do not.
+
+        Called before start. Events whose names begin with ``client-`` are never kept.
+        """
+
+    def last(app_id: str, channel: str) -> Deferred[LastEvent | None]:
+        """The event that is kept, in order with deliveries. Fails with `DriverError`."""
+
+
+class ISeats(Interface):
+    """How many connections an app has, over all processes; for apps with ``max_connections``."""
+
+    def seat(app_id: str, limit: int) -> Deferred[bool]:
+        """One more connection; fires with whether that is within ``limit``, else it does not count.
+
+        Fails with `DriverError`; it counts then, once it can.
+        """
+
+    def unseat(app_id: str) -> None:
+        """One less; called once for each that counted. Must not raise."""
 
 
 class ISubscriber(Interface):
@@ -183,3 +277,10 @@ class IHubObserver(Interface):
 
     def unsubscribed(app_id: str, channel: str, subscribers: int) -> None:
         """A connection left; 0 if it was the last."""
+
+
+class IFactObserver(Interface):
+    """Wants to know what happens on the server as a whole: webhooks do. Called synchronously; must not raise."""
+
+    def told(app_id: str, fact: Fact) -> None:
+        """A fact of the cluster, told in one of its processes only: the one whose doing it is."""

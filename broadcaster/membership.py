@@ -1,4 +1,4 @@
-"""Presence of one process by itself: what stands in where a driver shares no membership."""
+"""Presence and occupancy of one process by itself: what stands in where a driver shares no membership."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from broadcaster.errors import MembersFull
+from broadcaster.facts import ChannelOccupied, ChannelVacated, Facts
 from broadcaster.hub import Hub
-from broadcaster.interfaces import IMembership
-from broadcaster.messages import Member, MemberAdded, MemberRemoved
+from broadcaster.interfaces import IFactObserver, IFactSource, IHubObserver, IMembership
+from broadcaster.messages import Member, MemberAdded, MemberRemoved, SubscriptionCount
+from broadcaster.names import USER_CHANNEL
 
 
 @dataclass(slots=True)
@@ -51,13 +53,28 @@ class _Roster:
         return None
 
 
-@implementer(IMembership)
+@implementer(IMembership, IFactSource, IHubObserver)
 class LocalMembership:
     """See `IMembership`. Everything is done when the call returns, so nothing can come between."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._rosters: dict[tuple[str, str], _Roster] = {}
+        self._facts = Facts()
+
+    def observe(self, observer: IFactObserver) -> None:
+        """See `IFactSource`."""
+        self._facts.observe(observer)
+
+    def subscribed(self, app_id: str, channel: str, subscribers: int) -> None:
+        """See `IHubObserver`."""
+        if subscribers == 1 and not channel.startswith(USER_CHANNEL):
+            self._facts.told(app_id, ChannelOccupied(channel))
+
+    def unsubscribed(self, app_id: str, channel: str, subscribers: int) -> None:
+        """See `IHubObserver`."""
+        if subscribers == 0 and not channel.startswith(USER_CHANNEL):
+            self._facts.told(app_id, ChannelVacated(channel))
 
     def join(self, app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:
         """See `IMembership`."""
@@ -69,7 +86,9 @@ class LocalMembership:
         if member.user_id not in roster.members:
             if limit and len(roster.members) >= limit:
                 return fail(MembersFull())
-            self._hub.deliver(app_id, MemberAdded(channel, member))
+            added = MemberAdded(channel, member)
+            self._hub.deliver(app_id, added)
+            self._facts.told(app_id, added)
         roster.add(member)
         self._rosters[app_id, channel] = roster
         return succeed(tuple(roster.members.values()))
@@ -80,7 +99,9 @@ class LocalMembership:
         if roster is not None and socket_id in roster.users:
             gone = roster.remove(socket_id)
             if gone is not None:
-                self._hub.deliver(app_id, MemberRemoved(channel, gone))
+                removed = MemberRemoved(channel, gone)
+                self._hub.deliver(app_id, removed)
+                self._facts.told(app_id, removed)
             if not roster.members:
                 del self._rosters[app_id, channel]
         return succeed(None)
@@ -90,6 +111,11 @@ class LocalMembership:
         roster = self._rosters.get((app_id, channel))
         return succeed(tuple(roster.members.values()) if roster else ())
 
+    def user_counts(self, app_id: str, channels: Sequence[str]) -> Deferred[Sequence[int]]:
+        """See `IMembership`."""
+        rosters = [self._rosters.get((app_id, channel)) for channel in channels]
+        return succeed([len(roster.members) if roster else 0 for roster in rosters])
+
     def subscriptions(self, app_id: str, channel: str) -> Deferred[int]:
         """See `IMembership`."""
         return succeed(self._hub.subscribers(app_id, channel))
@@ -97,3 +123,10 @@ class LocalMembership:
     def channels(self, app_id: str, prefix: str) -> Deferred[Mapping[str, int]]:
         """See `IMembership`."""
         return succeed(self._hub.channels(app_id, prefix))
+
+    def tell_count(self, app_id: str, channel: str) -> Deferred[int]:
+        """See `IMembership`."""
+        count = self._hub.subscribers(app_id, channel)
+        if count:
+            self._hub.announce(app_id, SubscriptionCount(channel, count))
+        return succeed(count)

@@ -71,10 +71,40 @@ class Terminated(Struct, frozen=True):
     user_id: str
 
 
+class UserOnline(Struct, frozen=True):
+    """The first connection of a user signed in."""
+
+    user_id: str
+
+
+class UserOffline(Struct, frozen=True):
+    """The last one is gone."""
+
+    user_id: str
+
+
+class SubscriptionCount(Struct, frozen=True):
+    """How many connections hear ``channel`` now."""
+
+    channel: str
+    count: int
+
+
+class LastEvent(Struct, frozen=True):
+    """What is kept of a cache channel, for so many ``seconds`` more."""
+
+    name: str
+    data: str
+    seconds: float
+
+
 Publication: TypeAlias = Event | Terminated
 """What is handed to a driver."""
 
-Delivery: TypeAlias = Publication | MemberAdded | MemberRemoved
+Change: TypeAlias = MemberAdded | MemberRemoved | SubscriptionCount
+"""What a channel is told about itself."""
+
+Delivery: TypeAlias = Publication | Change | UserOnline | UserOffline
 """What a driver hands to the hub."""
 
 # ---- client to server -----------------------------------------------------------------------------------------
@@ -176,13 +206,6 @@ class CacheMiss(Struct, frozen=True):
     """A cache channel holds no event now."""
 
     channel: str
-
-
-class SubscriptionCount(Struct, frozen=True):
-    """How many connections hear ``channel`` now."""
-
-    channel: str
-    count: int
 
 
 class SignedIn(Struct, frozen=True):

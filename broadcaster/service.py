@@ -23,8 +23,10 @@ from broadcaster.config.listen import resolve, without_proxy
 from broadcaster.counters import Counters
 from broadcaster.drain import Drain
 from broadcaster.errors import BroadcasterError, ConfigError, DriverError
+from broadcaster.facts import Facts
 from broadcaster.hub import Hub
-from broadcaster.interfaces import IDriver, IMeasured, IMembership, IReadiness, ITenants
+from broadcaster.interfaces import IDriver, IMeasured, IReadiness, ITenants
+from broadcaster.last_events import LocalLastEvents
 from broadcaster.membership import LocalMembership
 from broadcaster.metrics import CONTENT_TYPE, Metrics
 from broadcaster.plugins import driver_maker, make_driver
@@ -32,7 +34,7 @@ from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.recovery import Recovery
 from broadcaster.settings import Settings
-from broadcaster.shared_membership import SharedMembership
+from broadcaster.sharing import shared_by
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
 from broadcaster.users import Users
@@ -77,33 +79,46 @@ def build(
     apps = Apps(settings.apps, settings.source)
     counters = Counters()
     turns = Turns(reactor, settings.slow_client, counters)
-    users = Users()
-    cache = Cache({app.id: app.cache_seconds for app in settings.apps})
-    hub = Hub(turns.wake, counters, users, cache, clock)
-    turns.broadcast_with(hub.step)
     if driver is None:
         maker = driver_maker(settings.driver.name, settings.source)
         driver = make_driver(maker, reactor, settings.driver.options, settings.source)
     tenants = ITenants(driver, None)
     if tenants is not None:
         tenants.tenants({app.id: app.redis_prefix for app in settings.apps})
-    membership = _membership(driver, settings.driver.name, hub, counters)
+    shared = shared_by(driver, settings.driver.name, counters)
+    users = Users(alone=shared.watch is None)
+    cache = Cache({app.id: app.cache_seconds for app in settings.apps})
+    hub = Hub(turns.wake, counters, users, cache, clock)
+    turns.broadcast_with(hub.step)
+    last_events = shared.last_events or LocalLastEvents(cache, clock)
+    last_events.keep_last(cache.seconds)
+    facts = Facts()
+    membership, source = shared.membership, shared.facts
+    if membership is None:
+        membership = source = LocalMembership(hub)
+        hub.observe(membership)
+    if source is not None:
+        source.observe(facts)
     publisher = Publisher(driver, settings.driver.name, counters)
     wheel = Wheel(clock())
     limits = settings.limits
     admission = Admission(apps, hub, settings.server, settings.server.max_connections or file_limit() - SPARE_FILES)
     counted = {app.id for app in settings.apps if app.subscription_count}
-    hub.observe(SubscriptionCounts(counted, hub, wheel, clock))
+    counts = SubscriptionCounts(counted, hub, membership, facts, wheel, clock)
+    hub.observe(counts)
+    facts.observe(counts)
     authorizer = SignatureAuthorizer(limits)
-    board = Switchboard(hub, users, cache, publisher, membership, authorizer, limits, counters, wheel, clock)
+    board = Switchboard(
+        hub, users, cache, publisher, membership, shared, facts, authorizer, limits, counters, wheel, clock
+    )
     recovery = Recovery(settings.socketio.recovery_seconds)
     ticks = Ticks(wheel, cache, recovery, counters, clock)
     proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
     proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
-    service = BroadcasterService(reactor, settings, hub, driver, admission, ticks, proxied)
+    service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, proxied)
     metrics = Metrics(apps, hub, counters, lambda: not service.unready(), IMeasured(driver, None))
     brake = Brake(hub, turns)
-    api = Api(apps, publisher, membership, limits, brake, cache, clock, now)
+    api = Api(apps, publisher, membership, limits, brake, last_events, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
     reception = Reception(reactor, settings.apps, board, recovery)
     engine = EngineIO(settings.socketio, apps, admission, turns, wheel, clock, reception)
@@ -139,12 +154,14 @@ class BroadcasterService(Service):
         settings: Settings,
         hub: Hub,
         driver: IDriver,
+        facts: Facts,
         admission: Admission,
         tick: Callable[[], None],
         proxied: Callable[[ServerFactory], ServerFactory],
     ) -> None:
         self.settings = settings
         self.hub = hub
+        self.facts = facts
         self._reactor = reactor
         self._driver = driver
         self._readiness = IReadiness(driver, None)
@@ -275,11 +292,6 @@ class Ticks:
             self._log.failure("a deadline failed")
         self._cache.forget(now)
         self._recovery.forget(now)
-
-
-def _membership(driver: IDriver, name: str, hub: Hub, counters: Counters) -> IMembership:
-    shared = IMembership(driver, None)
-    return LocalMembership(hub) if shared is None else SharedMembership(shared, name, counters)
 
 
 def _overdue(result: object, seconds: float) -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from broadcaster.cache import Cache
 from broadcaster.counters import Counters
+from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.interfaces import IAuthorizer, IMembership
 from broadcaster.publisher import Publisher
 from broadcaster.settings import Limits
+from broadcaster.sharing import Shared
 from broadcaster.users import Users
 from broadcaster.wheel import Wheel
 
@@ -24,6 +26,8 @@ class Switchboard:
     cache: Cache
     publisher: Publisher
     membership: IMembership
+    shared: Shared
+    facts: Facts
     authorizer: IAuthorizer
     limits: Limits
     counters: Counters

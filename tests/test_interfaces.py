@@ -19,6 +19,7 @@ from broadcaster.counters import Counters
 from broadcaster.drivers.memory import MemoryDriver
 from broadcaster.drivers.redis.options import Options
 from broadcaster.settings import Limits, SocketIO
+from broadcaster.sharing import Guard
 from tests.drivers import ScriptedDriver
 from tests.inprocess import InProcess
 
@@ -59,12 +60,18 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "drivers.memory.MemoryDriver": lambda made, server: made(),
     "drivers.redis.driver.RedisDriver": lambda made, server: made(server.reactor, Options()),
     "hub.Hub": lambda made, server: server.service.hub,
+    "facts.Facts": lambda made, server: made(),
+    "last_events.LocalLastEvents": lambda made, server: made(None, lambda: 0.0),
     "membership.LocalMembership": lambda made, server: made(server.service.hub),
     "plugins.DriverMaker": lambda made, server: made("memory", "broadcaster.drivers.memory"),
     "protocols.echo.EchoCodec": lambda made, server: made(4),
     "protocols.pusher.PusherCodec": lambda made, server: made(),
-    "shared_membership.SharedMembership": lambda made, server: made(None, "memory", Counters()),
-    "subscription_counts.SubscriptionCounts": lambda made, server: made((), server.service.hub, None, lambda: 0.0),
+    "sharing.SharedInterest": lambda made, server: made(None, Guard("memory", Counters())),
+    "sharing.SharedLastEvents": lambda made, server: made(None, Guard("memory", Counters())),
+    "sharing.SharedMembership": lambda made, server: made(None, Guard("memory", Counters())),
+    "sharing.SharedSeats": lambda made, server: made(None, Guard("memory", Counters())),
+    "sharing.SharedWatch": lambda made, server: made(None, Guard("memory", Counters())),
+    "subscription_counts.SubscriptionCounts": lambda made, server: made((), None, None, None, None, lambda: 0.0),
     "testing.sink.RecordingSink": lambda made, server: made(),
     "web.engine_link.EngineLink": lambda made, server: made(
         "sid", 4, False, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
+from broadcaster.facts import Facts
 from broadcaster.interfaces import IHubObserver
+from broadcaster.membership import LocalMembership
 from broadcaster.messages import SubscriptionCount
 from broadcaster.subscription_counts import PACE, SMALL, SubscriptionCounts
 from broadcaster.wheel import Wheel
@@ -23,7 +25,10 @@ class Hub:
         self.numbers: dict[tuple[str, str], int] = {}
         self.announced: list[tuple[float, str, SubscriptionCount]] = []
         self.wheel = Wheel(self.now)
-        self.counts = SubscriptionCounts({"app", "other"}, self, self.wheel, lambda: self.now)  # type: ignore[arg-type]
+        membership = LocalMembership(self)  # type: ignore[arg-type]
+        self.facts = Facts()
+        counted, here = {"app", "other"}, self
+        self.counts = SubscriptionCounts(counted, here, membership, self.facts, self.wheel, lambda: self.now)  # type: ignore[arg-type]
 
     def subscribers(self, app_id: str, channel: str) -> int:
         return self.numbers.get((app_id, channel), 0)

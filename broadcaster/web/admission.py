@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from msgspec import Struct
 
 from broadcaster.apps import Apps
+from broadcaster.connection import OVER_QUOTA, QUOTA_REASON
 from broadcaster.errors import ConnectionClosed
 from broadcaster.hub import Hub
 from broadcaster.protocols.pusher import SUBPROTOCOL
@@ -72,7 +73,7 @@ class Admission:
         if self.draining:
             raise ConnectionClosed(4200, "Server is shutting down")
         if app.max_connections and self._hub.count(app.id) >= app.max_connections:
-            raise ConnectionClosed(4004, "Application is over connection quota")
+            raise ConnectionClosed(OVER_QUOTA, QUOTA_REASON)
         if self._capacity and self._hub.count() >= self._capacity:
             raise ConnectionClosed(4100, "Over capacity")
 

@@ -12,10 +12,9 @@ from twisted.internet.defer import Deferred
 
 from broadcaster.apps import Apps
 from broadcaster.auth.requests import RequestRefused, authenticate
-from broadcaster.cache import Cache
 from broadcaster.errors import DriverError
 from broadcaster.hub import Hub
-from broadcaster.interfaces import IMembership
+from broadcaster.interfaces import ILastEvents, IMembership
 from broadcaster.messages import Terminated
 from broadcaster.names import USER_CHANNEL, Kind, kind_of
 from broadcaster.publisher import Publisher
@@ -56,7 +55,7 @@ class Brake:
 
 
 class Api:
-    """Answers requests whose path begins with ``/apps/``; ``clock`` is monotonic seconds, ``now`` the wall's."""
+    """Answers requests whose path begins with ``/apps/``; ``now`` is the wall's seconds."""
 
     def __init__(
         self,
@@ -65,8 +64,7 @@ class Api:
         membership: IMembership,
         limits: Limits,
         brake: Brake,
-        cache: Cache,
-        clock: Callable[[], float],
+        last_events: ILastEvents,
         now: Callable[[], float],
     ) -> None:
         self._apps = apps
@@ -74,8 +72,7 @@ class Api:
         self._membership = membership
         self._limits = limits
         self._brake = brake
-        self._cache = cache
-        self._clock = clock
+        self._last_events = last_events
         self._now = now
 
     def respond(self, request: Request) -> Answer:
@@ -188,10 +185,15 @@ class Api:
 
     async def _listed(self, app: App, prefix: str, wanted: tuple[str, ...]) -> Response:
         counts = await self._membership.channels(app.id, prefix)
-        channels: dict[str, dict[str, int]] = {}
-        for name, subscriptions in counts.items():
-            if not name.startswith(USER_CHANNEL):
-                channels[name] = await self._attributes(app, name, wanted, subscriptions)
+        channels: dict[str, dict[str, int]] = {name: {} for name in counts if not name.startswith(USER_CHANNEL)}
+        if "user_count" in wanted:
+            present = [name for name in channels if kind_of(name) & Kind.PRESENCE]
+            users = await self._membership.user_counts(app.id, present)
+            for name, count in zip(present, users, strict=True):
+                channels[name]["user_count"] = count
+        if "subscription_count" in wanted:
+            for name, attributes in channels.items():
+                attributes["subscription_count"] = counts[name]
         return _ok({"channels": channels})
 
     def _channel(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
@@ -207,9 +209,8 @@ class Api:
         answer: dict[str, Any] = {"occupied": subscriptions > 0}
         answer |= await self._attributes(app, name, wanted, subscriptions)
         if "cache" in wanted:
-            now = self._clock()
-            cached = self._cache.last(app.id, name, now)
-            answer["cache"] = {"data": cached.data, "ttl": ceil(cached.expires - now)} if cached else None
+            last = await self._last_events.last(app.id, name)
+            answer["cache"] = {"data": last.data, "ttl": ceil(last.seconds)} if last is not None else None
         return _ok(answer)
 
     def _users(self, app: App, request: Request, parameters: Parameters, name: str) -> Answer:
@@ -228,7 +229,7 @@ class Api:
         """What of ``wanted`` a channel of this kind has."""
         attributes = {}
         if "user_count" in wanted and kind_of(name) & Kind.PRESENCE:
-            attributes["user_count"] = len(await self._membership.members(app.id, name))
+            attributes["user_count"] = (await self._membership.user_counts(app.id, [name]))[0]
         if "subscription_count" in wanted:
             attributes["subscription_count"] = subscriptions
         return attributes

@@ -153,7 +153,7 @@ class EchoApi:
     async def _told(self, app: App, name: str) -> Response:
         answer = _occupancy(await self._membership.subscriptions(app.id, name))
         if kind_of(name) & Kind.PRESENCE:
-            answer["user_count"] = len(await self._membership.members(app.id, name))
+            answer["user_count"] = (await self._membership.user_counts(app.id, [name]))[0]
         return _ok(answer)
 
     def _users(self, app: App, request: Request, name: str) -> Answer:
