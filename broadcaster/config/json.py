@@ -13,7 +13,11 @@ _REMEDY = "text goes in double quotes; JSON has no comments, and no comma after 
 
 def read(file: str) -> Tree:
     """The object that ``file`` holds; of a key that is there twice the last counts. Raises `ConfigError`."""
-    text = read_text(file)
+    return parse(read_text(file), file)
+
+
+def parse(text: str, file: str) -> Tree:
+    """The object in ``text``, which is that of ``file``. Raises `ConfigError`."""
     try:
         found: object = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:

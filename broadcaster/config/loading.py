@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from broadcaster.apps import Apps
 from broadcaster.config import dotenv, echo_environment, echo_json, json, toml
 from broadcaster.config.environment import overlay, without_public_names
 from broadcaster.config.files import unreadable
-from broadcaster.config.place import Place, Tree
+from broadcaster.config.place import Path, Place, Tree
 from broadcaster.config.schema import read_table
 from broadcaster.errors import ConfigError
 from broadcaster.settings import EMBEDDED, Settings
@@ -26,6 +27,21 @@ _FIRST_APP = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The settings in force, and what they were made of.
+
+    ``variables`` says which paths the environment has set; below that stand the paths that ``written`` has, and below
+    those ``base``. ``foreign`` says which keys laravel-echo-server's own variables have set, in its own words.
+    """
+
+    settings: Settings
+    base: Settings
+    written: Tree
+    variables: Mapping[Path, str]
+    foreign: Mapping[Path, str]
+
+
 def load(config: str | None, directory: str, environ: Mapping[str, str]) -> Settings:
     """The settings in force: those of ``config``, else of the file found in ``directory``, else the embedded default.
 
@@ -33,7 +49,12 @@ def load(config: str | None, directory: str, environ: Mapping[str, str]) -> Sett
     laravel-echo-server's own variables too, and those of the working directory's ``.env``. Raises `ConfigError` for
     whatever is wrong, and reads nothing else but the certificates that laravel-echo-server.json names.
     """
-    file = config if config is not None else _found(directory)
+    return read(config, directory, environ).settings
+
+
+def read(config: str | None, directory: str, environ: Mapping[str, str]) -> Reading:
+    """As `load`, for whoever wants to know where a value came from."""
+    file = config if config is not None else found(directory)
     if file is not None and file.endswith(".json"):
         return _laravel_echo_server(file, environ)
     if file is not None:
@@ -41,7 +62,18 @@ def load(config: str | None, directory: str, environ: Mapping[str, str]) -> Sett
     return _overlaid({}, environ, EMBEDDED)
 
 
-def _laravel_echo_server(file: str, environ: Mapping[str, str]) -> Settings:
+def found(directory: str) -> str | None:
+    """The configuration file in ``directory``, if there is one. Raises `ConfigError` where there is no directory."""
+    if not os.path.isdir(directory or "."):
+        raise ConfigError(directory, "", "no such directory", "name the one where the configuration is")
+    for name in (TOML, ECHO_JSON):
+        file = str(pathlib.Path(directory, name))
+        if _exists(file):
+            return file
+    return None
+
+
+def _laravel_echo_server(file: str, environ: Mapping[str, str]) -> Reading:
     written = json.read(file)
     try:
         variables, unread = dotenv.read() | dict(environ), []
@@ -51,28 +83,20 @@ def _laravel_echo_server(file: str, environ: Mapping[str, str]) -> Settings:
     tree, origins = echo_environment.overlay(written, variables)
     base = echo_json.settings(tree, Place(file, origins))
     kept, aside = without_public_names(environ, base.apps)
-    return _overlaid({}, kept, replace(base, notes=(*unread, *base.notes, *aside)), tree != written)
+    return _overlaid({}, kept, replace(base, notes=(*unread, *base.notes, *aside)), origins if tree != written else {})
 
 
-def _overlaid(written: Tree, environ: Mapping[str, str], base: Settings, already: bool = False) -> Settings:
-    """What ``written`` says over ``base``, and ``environ`` over both; ``already`` if some of it is in ``base``."""
+def _overlaid(
+    written: Tree, environ: Mapping[str, str], base: Settings, foreign: Mapping[Path, str] | None = None
+) -> Reading:
+    """What ``written`` says over ``base``, and ``environ`` over both; of ``foreign`` ``base`` knows already."""
     tree, variables = overlay(written, environ)
     settings = read_table(Settings, tree, Place(base.source, variables), base)
     if not settings.apps:
         raise ConfigError(base.source, "apps", "no app is configured", _FIRST_APP)
-    source = f"{base.source} and the environment" if already or tree != written else base.source
+    source = f"{base.source} and the environment" if foreign or tree != written else base.source
     Apps(settings.apps, source)
-    return replace(settings, source=source)
-
-
-def _found(directory: str) -> str | None:
-    if not os.path.isdir(directory or "."):
-        raise ConfigError(directory, "", "no such directory", "name the one where the configuration is")
-    for name in (TOML, ECHO_JSON):
-        file = str(pathlib.Path(directory, name))
-        if _exists(file):
-            return file
-    return None
+    return Reading(replace(settings, source=source), base, written, variables, foreign or {})
 
 
 def _exists(file: str) -> bool:

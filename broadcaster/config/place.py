@@ -50,7 +50,7 @@ class Place:
     def unexpected(self, expected: str, value: object, remedy: str = "", reveal: bool = True) -> ConfigError:
         """An error that says what should stand here and what does; of a secret, or not to ``reveal``, only its type."""
         found = _TYPES.get(type(value), "a date or time")
-        if reveal and not _SENSITIVE.search(self._name()[1]):
+        if reveal and not sensitive(self._name()[1]):
             found += _shown(value)
         return self.error(f"expected {expected}, got {found}", remedy)
 
@@ -59,6 +59,11 @@ class Place:
             if variable := self.variables.get(self.path[:end]):
                 return "environment", variable
         return self.source, dotted(self.path)
+
+
+def sensitive(key: str) -> bool:
+    """Whether what stands at ``key`` is nobody's business."""
+    return _SENSITIVE.search(key) is not None
 
 
 def words(path: Path) -> tuple[str, ...]:

@@ -20,7 +20,11 @@ _REMEDIES = {
 
 def read(file: str) -> Tree:
     """The tables of ``file``. Raises `ConfigError`."""
-    text = read_text(file)
+    return parse(read_text(file), file)
+
+
+def parse(text: str, file: str) -> Tree:
+    """The tables in ``text``, which ``file`` says or is to say. Raises `ConfigError`."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
