@@ -26,7 +26,11 @@ def why_not(
         return "Client event rejected - only supported on private and presence channels"
     if channel not in subscriptions:
         return f"Client event rejected - you are not subscribed to {channel}"
-    reason = event_name_too_long(event.name, limits) or data_too_large(len(event.data.encode()), limits)
+    reason = event_name_too_long(event.name, limits) or data_too_large(_size(event), limits)
     if reason is None and not bucket.take(limits.client_events_per_second, now):
         reason = named("Client event rejected due to rate limit", limits, "client_events_per_second")
     return reason
+
+
+def _size(event: ClientEvent) -> int:
+    return len(event.data.encode()) + sum(map(len, event.attachments))

@@ -268,7 +268,7 @@ class Connection:
         board.counters.client_events += 1
         member = held[channel]
         user_id = member.user_id if member is not None else None
-        event = Event(command.name, (channel,), command.data, exclude=self.socket_id, user_id=user_id)
+        event = Event(command.name, (channel,), command.data, self.socket_id, user_id, True, command.attachments)
         board.publisher.publish(self.app.id, event).addErrback(self._unpublished, channel)
         board.facts.told(self.app.id, ClientEventSent(channel, command.name, command.data, self.socket_id, user_id))
 

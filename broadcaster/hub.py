@@ -122,12 +122,14 @@ class Hub:
         """See `IEventSink`."""
         if isinstance(delivery, Event):
             for name in delivery.channels:
-                if name.startswith(CACHE_PREFIXES) and not delivery.name.startswith("client-"):
+                if name.startswith(CACHE_PREFIXES) and not delivery.by_client:
                     self._cache.keep(app_id, name, delivery.name, delivery.data, self._clock())
                 channel = self._channels.get((app_id, name))
                 if channel is not None:
                     channel.broadcast(
-                        Published(delivery.name, name, delivery.data, delivery.user_id),
+                        Published(
+                            delivery.name, name, delivery.data, delivery.user_id, attachments=delivery.attachments
+                        ),
                         len(delivery.data),
                         delivery.exclude,
                     )

@@ -58,8 +58,9 @@ class IDriver(Interface):
     def publish(app_id: str, publication: Publication) -> Deferred[None]:
         """Take an event, or the end of a user's connections; fires when it has left this process's hands.
 
-        Fails with `DriverError`. What is published here comes back through ``IEventSink.deliver`` like everyone
-        else's, at most once, before or after the Deferred fires. Called for every channel of a publish at once.
+        Fails with `DriverError`; cancelled if that takes too long. What is published here comes back through
+        ``IEventSink.deliver`` like everyone else's, at most once, before or after the Deferred fires. Called for every
+        channel of a publish at once.
         """
 
 

@@ -42,6 +42,8 @@ class Event(Struct, frozen=True):
 
     ``data`` is text, opaque and never re-serialised. ``exclude`` is the socket id that must not hear it.
     ``user_id`` names the presence member who sent it; only client events on presence channels have one.
+    ``by_client`` says that it is a client event; only those of Socket.IO may have ``attachments``, bytes for which
+    placeholders stand in ``data``.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Event(Struct, frozen=True):
     data: str
     exclude: str | None = None
     user_id: str | None = None
+    by_client: bool = False
+    attachments: tuple[bytes, ...] = ()
 
 
 class MemberAdded(Struct, frozen=True):
@@ -137,11 +141,12 @@ class Unsubscribe(Struct, frozen=True):
 
 
 class ClientEvent(Struct, frozen=True):
-    """Tell the others on ``channel``; None where the client named no channel."""
+    """Tell the others on ``channel``; None where the client named no channel. See `Event` for ``attachments``."""
 
     name: str
     channel: str | None
     data: str
+    attachments: tuple[bytes, ...] = ()
 
 
 class Signin(Struct, frozen=True):
@@ -200,6 +205,7 @@ class Published(Struct, frozen=True):
     data: str
     user_id: str | None = None
     offset: str = "0"
+    attachments: tuple[bytes, ...] = ()
 
 
 class CacheMiss(Struct, frozen=True):

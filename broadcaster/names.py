@@ -52,9 +52,12 @@ def kind_of(channel: str) -> Kind:
     open: so ``private-`` and ``presence-`` ask for authorisation wherever they stand, and for members only in front.
     """
     kind = next((kind for prefix, kind in _KINDS if channel.startswith(prefix)), Kind.PUBLIC)
-    if kind in _OPEN and ("private-" in channel or "presence-" in channel):
-        return kind | Kind.AUTH
-    return kind
+    return kind | Kind.AUTH if kind in _OPEN and is_prefixed(channel) else kind
+
+
+def is_prefixed(channel: str) -> bool:
+    """Whether something stands before a ``private-`` or ``presence-`` in the name."""
+    return ("private-" in channel or "presence-" in channel) and not channel.startswith(("private-", "presence-"))
 
 
 def is_channel_name(name: str) -> bool:

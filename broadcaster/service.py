@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from broadcaster.apps import Apps
+from broadcaster.auth.prefixes import Prefixes, Watched
 from broadcaster.auth.subscription import SignatureAuthorizer
 from broadcaster.cache import Cache
 from broadcaster.config.listen import resolve, without_proxy
@@ -52,10 +53,11 @@ from broadcaster.web.site import Site
 from broadcaster.wheel import Wheel
 
 SPARE_FILES = 64
-"""Descriptors kept back for logs, listeners and the driver when connections take all others."""
+"""Descriptors kept back for logs, listeners and the driver when connections take all others, beside those for asking
+the application."""
 
 TICK = 1.0
-"""Seconds between two turns of the wheel of deadlines."""
+"""Seconds between two turns of the wheel of deadlines; less where heartbeats are so short that it would be too late."""
 
 DRIVER_SECONDS = 5.0
 """How long the driver may take to stop before the process goes on without it."""
@@ -99,20 +101,22 @@ def build(
         hub.observe(membership)
     if source is not None:
         source.observe(facts)
-    publisher = Publisher(driver, settings.driver.name, counters)
-    wheel = Wheel(clock())
+    publisher = Publisher(driver, settings.driver.name, counters, clock)
+    tick = min(TICK, settings.socketio.ping_interval / 4, settings.socketio.ping_timeout / 4)
+    wheel = Wheel(clock(), tick)
     limits = settings.limits
-    admission = Admission(apps, hub, settings.server, settings.server.max_connections or file_limit() - SPARE_FILES)
+    admission = Admission(apps, hub, settings.server, settings.server.max_connections or _capacity(settings))
     counted = {app.id for app in settings.apps if app.subscription_count}
     counts = SubscriptionCounts(counted, hub, membership, facts, wheel, clock)
     hub.observe(counts)
     facts.observe(counts)
-    authorizer = SignatureAuthorizer(limits)
+    prefixes = Prefixes()
+    authorizer = Watched(SignatureAuthorizer(limits), prefixes)
     board = Switchboard(
         hub, users, cache, publisher, membership, shared, facts, authorizer, limits, counters, wheel, clock
     )
     recovery = Recovery(settings.socketio.recovery_seconds)
-    ticks = Ticks(wheel, cache, recovery, counters, clock)
+    ticks = Ticks(tick, wheel, cache, recovery, publisher, counters, clock)
     proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
     proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
     service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, proxied)
@@ -120,7 +124,8 @@ def build(
     brake = Brake(hub, turns)
     api = Api(apps, publisher, membership, limits, brake, last_events, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
-    reception = Reception(reactor, settings.apps, board, recovery)
+    reception = Reception(reactor, settings.apps, board, recovery, prefixes, settings.socketio.max_bytes)
+    service.at_stop(reception.close)
     engine = EngineIO(settings.socketio, apps, admission, turns, wheel, clock, reception)
     echo_api = EchoApi(settings.echo_api, apps, admission, publisher, membership, limits, brake, engine.sessions, clock)
     site = Site(
@@ -156,7 +161,7 @@ class BroadcasterService(Service):
         driver: IDriver,
         facts: Facts,
         admission: Admission,
-        tick: Callable[[], None],
+        ticks: Ticks,
         proxied: Callable[[ServerFactory], ServerFactory],
     ) -> None:
         self.settings = settings
@@ -169,14 +174,19 @@ class BroadcasterService(Service):
         self._proxied = proxied
         self._listeners: list[tuple[str, str, ServerFactory]] = []
         self._ports: list[Any] = []
+        self._releases: list[Callable[[], None]] = []
         self._driver_fault: str | None = "the driver has not started"
-        self._turning = LoopingCall(tick)
+        self._turning, self._tick = LoopingCall(ticks), ticks.seconds
         self._turning.clock = reactor
         self._drain = Drain(reactor, hub, settings.server.drain_seconds)
 
     def listen(self, key: str, description: str, factory: ServerFactory) -> None:
         """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
         self._listeners.append((key, description, factory))
+
+    def at_stop(self, release: Callable[[], None]) -> None:
+        """Call ``release`` when the service stops."""
+        self._releases.append(release)
 
     def bind(self) -> None:
         """Take the addresses, so that one which is taken is told at once; raises `Unlistenable` or `ConfigError`."""
@@ -225,7 +235,7 @@ class BroadcasterService(Service):
     def startService(self) -> None:
         """See `Service`."""
         Service.startService(self)
-        self._turning.start(TICK, now=False)
+        self._turning.start(self._tick, now=False)
         name = self.settings.driver.name
         started: Deferred[None] = maybeDeferred(self._driver.start, self.hub)
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
@@ -254,6 +264,8 @@ class BroadcasterService(Service):
         Service.stopService(self)
         if self._turning.running:
             self._turning.stop()
+        for release in self._releases:
+            release()
         return self.unbind().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
 
     def _stop_driver(self) -> Deferred[None]:
@@ -266,25 +278,34 @@ class BroadcasterService(Service):
 
 
 class Ticks:
-    """What is done once a second; called by it. Raises nothing, since that would be the last tick of all."""
+    """What is done each time that ``seconds`` are over; raises nothing, since that would be the last tick of all."""
 
     _log = Logger()
 
     def __init__(
-        self, wheel: Wheel, cache: Cache, recovery: Recovery, counters: Counters, clock: Callable[[], float]
+        self,
+        seconds: float,
+        wheel: Wheel,
+        cache: Cache,
+        recovery: Recovery,
+        publisher: Publisher,
+        counters: Counters,
+        clock: Callable[[], float],
     ) -> None:
+        self.seconds = seconds
         self._wheel = wheel
         self._cache = cache
         self._recovery = recovery
+        self._publisher = publisher
         self._counters = counters
         self._clock = clock
         self._last: float | None = None
 
     def __call__(self) -> None:
-        """A second has passed, or more if the process was too busy to notice."""
+        """That time has passed, or more if the process was too busy to notice."""
         now = self._clock()
         if self._last is not None:
-            self._counters.loop_lag = max(0.0, now - self._last - TICK)
+            self._counters.loop_lag = max(0.0, now - self._last - self.seconds)
         self._last = now
         try:
             self._wheel.turn(now)
@@ -292,6 +313,13 @@ class Ticks:
             self._log.failure("a deadline failed")
         self._cache.forget(now)
         self._recovery.forget(now)
+        self._publisher.give_up(now)
+
+
+def _capacity(settings: Settings) -> int:
+    """How many clients the file limit leaves room for; one at least, since 0 would be no bound."""
+    questions = sum(app.auth.requests for app in settings.apps if app.auth is not None)
+    return max(1, file_limit() - SPARE_FILES - questions)
 
 
 def _overdue(result: object, seconds: float) -> None:

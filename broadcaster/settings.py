@@ -67,6 +67,10 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth: Auth | None = None
 
 
+SHORTEST_BEAT = 0.1
+"""Seconds: the least that Engine.IO's heartbeat can have for interval and time-out."""
+
+
 class SocketIO(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[socketio]``: Engine.IO's numbers, by laravel-echo-server's defaults. Times in seconds, sizes in bytes."""
 

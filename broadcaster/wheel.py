@@ -1,6 +1,6 @@
 """One wheel for all the deadlines of a process, so that ten thousand idle connections cost no timer each.
 
-Pure: whoever owns it calls `turn` about once a second; deadlines are as exact as that.
+Pure: whoever owns it calls `turn` about once per grain, which is a second; deadlines are as exact as that.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ class Timed(Protocol):
 
 
 class Wheel:
-    """Deadlines in seconds on the clock of the caller."""
+    """Deadlines in seconds on the clock of the caller; ``grain`` seconds are between two spokes."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, grain: float = 1.0) -> None:
+        self._grain = grain
         self._spokes: dict[int, dict[Timed, None]] = {}
-        self._turned = int(now)
+        self._turned = int(now / grain)
 
     def set(self, timed: Timed, deadline: float) -> None:
         """Call ``timed.due`` at the first turn after ``deadline``; a deadline set before is forgotten."""
         self.clear(timed)
-        spoke = max(ceil(deadline), self._turned + 1)
+        spoke = max(ceil(deadline / self._grain), self._turned + 1)
         timed.spoke = spoke
         self._spokes.setdefault(spoke, {})[timed] = None
 
@@ -46,7 +47,8 @@ class Wheel:
     def turn(self, now: float) -> None:
         """Serve every deadline up to ``now``; what some raised against their promise is raised when all are served."""
         failures: list[Exception] = []
-        for spoke in sorted(spoke for spoke in self._spokes if spoke <= now):
+        reached = now / self._grain
+        for spoke in sorted(spoke for spoke in self._spokes if spoke <= reached):
             for timed in self._spokes.pop(spoke, ()):
                 if timed.spoke != spoke:
                     continue
@@ -58,6 +60,6 @@ class Wheel:
                     continue
                 if following is not None:
                     self.set(timed, following)
-        self._turned = int(now)
+        self._turned = int(reached)
         if failures:
             raise ExceptionGroup("deadlines", failures)

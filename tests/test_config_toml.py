@@ -340,6 +340,10 @@ def test_what_cannot_be_meant_is_refused_with_its_remedy(written: str, line: str
             "apps[0].secret: is given besides secrets; keep one of the two",
         ),
         ('[[apps]]\nsecert = "hush"', "apps[0].secert: unknown key; did you mean apps.secret?"),
+        (
+            APP + "[socketio]\nping_timeout = 0.05",
+            "socketio.ping_timeout: expected 0.1 or more, got a number 0.05",
+        ),
         (APP + "activity_timeout = 0", "apps[0].activity_timeout: expected 1 or more, got an integer 0"),
         (APP + '[[apps]]\nid = "b"', 'apps[1].key: is missing; add key = "…"'),
         (APP + APP, "apps.id: 'a' is given twice; give each app its own"),

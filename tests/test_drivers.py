@@ -99,7 +99,7 @@ def test_a_client_event_takes_the_same_way(started: Serve) -> None:
     server = started(driver)
     sender, other = server.joined("private-a"), server.joined("private-a")
     whisper(sender)
-    assert driver.taken == [("3", Event("client-e", ("private-a",), "1", exclude=sender.name()))]
+    assert driver.taken == [("3", Event("client-e", ("private-a",), "1", exclude=sender.name(), by_client=True))]
     assert other.events() == []
     driver.deliver_all()
     assert other.events() == [{"event": "client-e", "channel": "private-a", "data": "1"}]
@@ -339,3 +339,27 @@ def test_a_driver_that_stops_in_time_leaves_no_clock_running() -> None:
     server = serve(ScriptedDriver())
     server.service.stopService()
     assert not server.reactor.getDelayedCalls()
+
+
+def test_a_driver_that_never_answers_costs_a_publisher_seconds_and_not_its_life(
+    started: Serve, call: Callable[[InProcess], Link]
+) -> None:
+    server = started(ScriptedDriver(Deferred))
+    link = call(server)
+    server.advance(9)
+    assert link.take() == b""
+    with capturedLogs() as events:
+        server.advance(3)
+    answer = Answer(link.take())
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert complaints(events) == ["driver scripted failed to publish: it did not answer within 10 seconds"]
+
+
+def test_a_client_event_that_the_driver_never_takes_is_refused_in_the_end(started: Serve) -> None:
+    server = started(ScriptedDriver(Deferred))
+    client = server.joined("private-a")
+    whisper(client)
+    with capturedLogs():
+        server.advance(12)
+    (error,) = client.events()
+    assert (error["event"], error["data"]["code"]) == ("pusher:error", 4301)

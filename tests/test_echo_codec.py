@@ -30,7 +30,7 @@ from broadcaster.messages import (
 from broadcaster.protocols import socketio
 from broadcaster.protocols.echo import EchoCodec
 from broadcaster.protocols.engineio import v3, v4
-from broadcaster.protocols.frames import text_frame, texts
+from broadcaster.protocols.frames import text_frame, unframed
 
 CODECS = {3: EchoCodec(3), 4: EchoCodec(4)}
 REVISIONS = pytest.mark.parametrize("revision", [3, 4])
@@ -42,7 +42,7 @@ U2 = Member("2", b'{"id":2,"name":"U2"}', b'{"user_id":2,"user_info":{"id":2,"na
 def told(message: Message, revision: int = 3) -> str:
     """The one text that a message becomes."""
     frame = CODECS[revision].encode(message)
-    (text,) = texts(frame)
+    (text,) = unframed(frame)
     assert frame == text_frame(text.encode())
     return text
 
@@ -147,7 +147,7 @@ def test_any_text_can_be_told(data: str, name: str, channel: str) -> None:
         if not frame:
             assert name in ("error", *socketio.RESERVED)
             continue
-        (text,) = texts(frame)
+        (text,) = unframed(frame)
         arguments = json.loads(text[2:])
         assert arguments[:2] == [name, channel]
         assert arguments[3:] == (["7"] if revision == 4 else [])
@@ -171,7 +171,7 @@ def test_whose_event_it_is_is_not_told() -> None:
 def test_messages_follow_each_other(revision: int) -> None:
     messages = [Published("a", "c", "1"), Ping(), Published("b", "c", "x" * 200), Published("d", "c", "y" * 70_000)]
     frames = b"".join(CODECS[revision].encode(message) for message in messages)
-    assert list(texts(frames)) == [told(messages[at], revision) for at in (0, 2, 3)]
+    assert list(unframed(frames)) == [told(messages[at], revision) for at in (0, 2, 3)]
 
 
 # ---- presence -------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from broadcaster.protocols.frames import (
     frame,
     switching_protocols,
     text_frame,
-    texts,
+    unframed,
     whole_text,
 )
 from broadcaster.testing.frames import client_frame
@@ -70,12 +70,12 @@ def test_control_frames_are_read_by_others(opcode: int) -> None:
 def test_frames_in_a_row_are_a_stream(messages: list[str]) -> None:
     raw = b"".join(text_frame(message.encode()) for message in messages)
     assert [read.data.decode() for read in parsed(raw)] == messages
-    assert list(texts(raw)) == messages
+    assert list(unframed(raw)) == messages
 
 
 @pytest.mark.parametrize("size", [125, 126, 65_535, 65_536])
 def test_texts_are_found_again_whatever_their_size(size: int) -> None:
-    assert list(texts(text_frame(b"x" * size) + text_frame(b"y"))) == ["x" * size, "y"]
+    assert list(unframed(text_frame(b"x" * size) + text_frame(b"y"))) == ["x" * size, "y"]
 
 
 # ---- what came whole ------------------------------------------------------------------------------------------

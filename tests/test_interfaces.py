@@ -55,6 +55,7 @@ def connection(server: InProcess) -> Any:
 EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "auth.endpoint.EndpointAuthorizer": lambda made, server: made(None, "", None),
     "auth.nobody.Nobody": lambda made, server: made(Limits()),
+    "auth.prefixes.Watched": lambda made, server: made(None, None),
     "auth.subscription.SignatureAuthorizer": lambda made, server: made(Limits()),
     "connection.Connection": lambda made, server: connection(server),
     "drivers.memory.MemoryDriver": lambda made, server: made(),
@@ -75,6 +76,9 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "testing.sink.RecordingSink": lambda made, server: made(),
     "web.engine_link.EngineLink": lambda made, server: made(
         "sid", 4, False, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
+    ),
+    "web.engine_link.TextLink": lambda made, server: made(
+        "sid", 3, True, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
     ),
     "web.websocket.WebSocket": lambda made, server: connection(server)._transport,
 }

@@ -94,3 +94,36 @@ def test_a_failure_is_nobody_elses() -> None:
     publisher = Publisher(ScriptedDriver(lambda: next(answers)()), "scripted", Counters())
     assert [type(seen) for seen in outcome(publisher.publish("3", EVENT))] == [DriverError]
     assert outcome(publisher.publish("3", EVENT)) == [None]
+
+
+@pytest.mark.parametrize("wrap", (plain, chained))
+def test_a_driver_that_does_not_answer_is_not_waited_for(wrap: Wrap) -> None:
+    cancelled: list[object] = []
+    silent: Deferred[None] = Deferred(cancelled.append)
+    answers = iter((lambda: wrap(silent), lambda: Deferred(), lambda: succeed(None)))
+    now = 100.0
+    publisher = Publisher(ScriptedDriver(lambda: next(answers)()), "scripted", Counters(), lambda: now)
+    first = outcome(publisher.publish("3", EVENT))
+    now = 105.0
+    second = outcome(publisher.publish("3", EVENT))
+    assert outcome(publisher.publish("3", EVENT)) == [None]
+    with capturedLogs() as events:
+        publisher.give_up(109.9)
+        assert first == []
+        publisher.give_up(110)
+        assert (second, cancelled) == ([], [silent])
+        publisher.give_up(115)
+    assert [str(error) for error in (*first, *second)] == ["it did not answer within 10 seconds"] * 2
+    assert len(events) == 2
+
+
+def test_what_was_answered_is_not_kept() -> None:
+    later = [Deferred[None]() for _ in range(3)]
+    waiting = iter(later)
+    publisher = Publisher(ScriptedDriver(lambda: next(waiting)), "scripted", Counters(), lambda: 100.0)
+    seen = [outcome(publisher.publish("3", EVENT)) for _ in later]
+    for each in reversed(later):
+        each.callback(None)
+    publisher.give_up(100)
+    assert not publisher._waiting
+    assert seen == [[None]] * 3

@@ -36,7 +36,7 @@ from broadcaster.messages import (
     WatchlistEvents,
 )
 from broadcaster.protocols.deflate import deflated_frame
-from broadcaster.protocols.frames import texts
+from broadcaster.protocols.frames import unframed
 from broadcaster.protocols.pusher import PusherCodec
 from broadcaster.text import UNREADABLE, text_of
 
@@ -52,7 +52,7 @@ JSON = st.recursive(
 
 def told(message: Message) -> dict[str, Any]:
     """What a client reads."""
-    [text] = texts(CODEC.encode(message))
+    [text] = unframed(CODEC.encode(message))
     read: dict[str, Any] = json.loads(text)
     return read
 
@@ -166,7 +166,7 @@ def test_reasons_may_hold_anything(kind: str, reason: str, channel: str) -> None
 
 def test_frames_of_one_codec_may_be_joined() -> None:
     raw = b"".join(CODEC.encode(message) for message, _, _ in MESSAGES)
-    assert [json.loads(text)["event"] for text in texts(raw)] == [frame["event"] for _, frame, _ in MESSAGES]
+    assert [json.loads(text)["event"] for text in unframed(raw)] == [frame["event"] for _, frame, _ in MESSAGES]
 
 
 def test_texts_are_wrapped_as_the_transport_wants_them() -> None:

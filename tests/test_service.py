@@ -12,9 +12,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 
+from broadcaster.auth.endpoint import AuthEndpoint
 from broadcaster.errors import ConfigError
 from broadcaster.service import BroadcasterService, Unlistenable, build
-from broadcaster.settings import EMBEDDED, Metrics, Server, Settings
+from broadcaster.settings import EMBEDDED, Auth, Metrics, Server, Settings
 from tests.inprocess import APP, InProcess, app_with, server_with
 
 
@@ -186,6 +187,34 @@ def test_without_a_bound_of_its_own_the_file_limit_is_one(monkeypatch: pytest.Mo
     refused.events()
     assert refused.close_code == 4100
     server.stop()
+
+
+def test_files_for_asking_the_application_are_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broadcaster.service.file_limit", lambda: 64 + 100 + 2)
+    server = InProcess(app_with(auth=Auth(requests=100)))
+    assert [_let_in(server) for _ in range(3)] == [True, True, False]
+    server.stop()
+
+
+def test_a_file_limit_below_all_reserves_is_a_bound_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broadcaster.service.file_limit", lambda: 64)
+    server = InProcess(app_with(auth=Auth(requests=100)))
+    assert [_let_in(server) for _ in range(2)] == [True, False]
+    server.stop()
+
+
+def _let_in(server: InProcess) -> bool:
+    client = server.open()
+    client.events()
+    return client.close_code is None
+
+
+def test_stopping_lets_go_of_the_connections_to_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[AuthEndpoint] = []
+    monkeypatch.setattr(AuthEndpoint, "close", lambda endpoint: closed.append(endpoint))
+    server = InProcess(app_with(auth=Auth()), app_with(id="4", key="other", auth=Auth()))
+    server.stop()
+    assert len(closed) == 2
 
 
 def test_two_servers_in_one_process_know_nothing_of_each_other() -> None:

@@ -160,3 +160,11 @@ def test_a_deadline_that_raises_keeps_no_other_from_its_own() -> None:
         wheel.turn(1.0)
     wheel.turn(2.0)
     assert [item.served for item in items] == [2, 1, 2]
+
+
+def test_a_finer_wheel_is_as_exact_as_its_grain() -> None:
+    wheel, alarm = Wheel(100.5, 0.05), Alarm()
+    wheel.set(alarm, 100.62)
+    for hundredth in range(0, 30, 5):
+        wheel.turn(100.5 + hundredth / 100)
+    assert alarm.rung == [pytest.approx(100.65)]

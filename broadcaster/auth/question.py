@@ -11,12 +11,15 @@ from broadcaster.auth.hosts import Url
 MOST_HEADERS = 64
 MOST_BYTES = 16_384
 
-# Framing and the hop belong to this server; a compressed answer could not be read.
+# Framing and the hop belong to this server; a compressed answer could not be read. What proxies say of the client is
+# believed by applications behind one, and nobody stands between this server and the application to take it out.
 _OURS = frozenset(
     [
         "accept-encoding",
         "connection",
+        "client-ip",
         "expect",
+        "forwarded",
         "host",
         "keep-alive",
         "proxy",
@@ -24,10 +27,17 @@ _OURS = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "true-client-ip",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-url",
+        "x-real-ip",
         "x-requested-with",
+        "x-rewrite-url",
     ]
 )
-_OUR_KINDS = ("content-", "proxy-")
+_OUR_KINDS = ("cf-", "content-", "proxy-", "x-forwarded-")
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 

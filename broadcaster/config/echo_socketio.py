@@ -7,7 +7,7 @@ import re
 from broadcaster.config.echo_keys import Keys
 from broadcaster.config.loose import number, switch, text, texts, wanted
 from broadcaster.config.place import Place, quoted
-from broadcaster.settings import SocketIO
+from broadcaster.settings import SHORTEST_BEAT, SocketIO
 
 
 def engine(keys: Keys) -> SocketIO:
@@ -15,8 +15,8 @@ def engine(keys: Keys) -> SocketIO:
     default = SocketIO()
     found = SocketIO(
         path=keys.take("path", _path, default.path),
-        ping_interval=keys.take("pingInterval", number, 0.0) / 1000 or default.ping_interval,
-        ping_timeout=keys.take("pingTimeout", number, 0.0) / 1000 or default.ping_timeout,
+        ping_interval=_beat(keys, "pingInterval", default.ping_interval),
+        ping_timeout=_beat(keys, "pingTimeout", default.ping_timeout),
         max_bytes=int(keys.take("maxHttpBufferSize", number, 0.0)) or default.max_bytes,
         transports=_transports(keys, default.transports),
         upgrades=keys.take("allowUpgrades", switch, True),
@@ -30,18 +30,16 @@ def engine(keys: Keys) -> SocketIO:
 
 
 def origins(value: object, place: Place) -> tuple[str, ...]:
-    """Whose pages may connect, as ``server.origins`` has it; a host without a scheme is meant with either."""
+    """Whose pages may connect, as ``server.origins`` has it, which knows all the forms that there are here."""
     found = [origin for entry in texts(value, place) for origin in re.split(r"[\s,]+", entry) if origin]
-    if not found or not {"*", "*:*"}.isdisjoint(found):
-        return ("*",)
-    if wild := next((origin for origin in found if origin.startswith("*:") or origin.endswith(":*")), None):
-        remedy = 'write "*:*", or each as scheme://host:port'
-        raise place.error(f"{quoted(wild)} stands for any host or any port, which cannot be told here", remedy)
-    return tuple(each for origin in found for each in _with_scheme(origin))
+    return tuple(found) if found and {"*", "*:*"}.isdisjoint(found) else ("*",)
 
 
-def _with_scheme(origin: str) -> tuple[str, ...]:
-    return (origin,) if "://" in origin else (f"http://{origin}", f"https://{origin}")
+def _beat(keys: Keys, key: str, default: float) -> float:
+    seconds = keys.take(key, number, 0.0) / 1000 or default
+    if seconds < SHORTEST_BEAT:
+        keys.note(key, f"is taken for {SHORTEST_BEAT * 1000:g}: that is the shortest that there is")
+    return max(seconds, SHORTEST_BEAT)
 
 
 def _path(value: object, place: Place) -> str:

@@ -8,10 +8,11 @@ from math import isfinite
 from typing import TypeVar
 
 from broadcaster.config.place import LARGEST_INTEGER, Place
+from broadcaster.settings import SHORTEST_BEAT
 
 Number = TypeVar("Number", int, float)
 
-_LEAST = {"activity_timeout": 1}
+_LEAST = {"activity_timeout": 1, "ping_interval": SHORTEST_BEAT, "ping_timeout": SHORTEST_BEAT}
 
 
 def _string(value: object, place: Place) -> str:

@@ -28,7 +28,9 @@ from broadcaster.messages import (
     SubscriptionFailed,
     Unsubscribe,
 )
-from broadcaster.protocols.frames import text_frame
+from broadcaster.protocols.engineio import v3, v4
+from broadcaster.protocols.engineio.packet import Packet, Type
+from broadcaster.protocols.frames import frame, text_frame
 from broadcaster.protocols.socketio import RESERVED, whole_characters
 from broadcaster.text import UNREADABLE
 
@@ -68,12 +70,16 @@ _value = msgspec.json.Decoder(Raw).decode
 
 @implementer(ICodec)
 class EchoCodec:
-    """The dialect for clients of one Engine.IO ``revision``, 3 or 4; `encode` gives finished WebSocket text frames."""
+    """The dialect for clients of one Engine.IO ``revision``, 3 or 4; `encode` gives finished WebSocket frames.
+
+    They are of text, but for the attachments of client events, which follow theirs in binary ones.
+    """
 
     resubscribes = True
 
     def __init__(self, revision: int) -> None:
         self._encoders = {**_ENCODERS, **_OF_REVISION[revision]}
+        self._frame = {3: v3, 4: v4}[revision].encode_frame
 
     def decode(self, frame: bytes | str) -> Command:
         """See `ICodec`; ``frame`` is the JSON of an EVENT. What is rejected has no answer in this dialect."""
@@ -90,7 +96,14 @@ class EchoCodec:
         """See `ICodec`. There are no words for pings, errors, counts, users and misses: these are empty."""
         encoder = self._encoders.get(type(message))
         text = encoder(message) if encoder is not None else b""
+        if text and isinstance(message, Published) and message.attachments:
+            return self._with_attachments(text, message.attachments)
         return text_frame(text) if text else b""
+
+    def _with_attachments(self, event: bytes, attachments: tuple[bytes, ...]) -> bytes:
+        """The event as a BINARY_EVENT, whose placeholders are where its sender put them."""
+        binary = [frame(*self._frame(Packet(Type.MESSAGE, each), True)) for each in attachments]
+        return text_frame(b"45%d-%b" % (len(attachments), event.removeprefix(b"42"))) + b"".join(binary)
 
 
 # ---- commands -------------------------------------------------------------------------------------------------

@@ -39,15 +39,16 @@ def close_frame(code: int | None, reason: str) -> bytes:
     return frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
-def texts(data: bytes) -> Iterator[str]:
-    """The messages in a sequence of finished text frames, as `text_frame` makes them."""
+def unframed(data: bytes) -> Iterator[str | bytes]:
+    """The messages in a sequence of finished frames, text and binary, as `frame` makes them."""
     at = 0
     while at < len(data):
-        size, at = data[at + 1], at + 2
+        opcode, size, at = data[at] & 0x0F, data[at + 1], at + 2
         if size >= 126:
             wide = 2 if size == 126 else 8
             size, at = int.from_bytes(data[at : at + wide], "big"), at + wide
-        yield data[at : at + size].decode()
+        payload = data[at : at + size]
+        yield payload if opcode == BINARY else payload.decode()
         at += size
 
 

@@ -97,7 +97,8 @@ class PusherCodec:
 
     def encode(self, message: Message) -> bytes:
         """See `ICodec`."""
-        return self._wrap(_MESSAGES[type(message)](message))
+        text = _MESSAGES[type(message)](message)
+        return self._wrap(text) if text else b""
 
 
 # ---- commands -------------------------------------------------------------------------------------------------
@@ -198,6 +199,9 @@ def _subscription_failed(message: SubscriptionFailed) -> bytes:
 
 def _published(message: Published) -> bytes:
     # The hot one: written out, so that an event costs one formatting.
+    if message.attachments:
+        # There are no bytes in this dialect, and placeholders for them would mean nothing to anybody.
+        return b""
     if message.user_id is not None:
         return b'{"event":%b,"channel":%b,"data":%b,"user_id":%b}' % (
             _json(message.name),

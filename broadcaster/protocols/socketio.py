@@ -154,11 +154,15 @@ def encode(packet: SocketPacket) -> bytes:
 
 
 class Assembler:
-    """Brings the packets of one client together with their attachments. Raises `ParseError` for what is out of turn."""
+    """Brings the packets of one client together with their attachments.
 
-    __slots__ = ("_attachments", "_packet")
+    Raises `ParseError` for what is out of turn, and for attachments of more than ``most`` bytes (0: no bound).
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_attachments", "_most", "_packet")
+
+    def __init__(self, most: int = 0) -> None:
+        self._most = most
         self._packet: SocketPacket | None = None
         self._attachments: list[bytes] = []
 
@@ -177,6 +181,8 @@ class Assembler:
         if packet is None:
             raise ParseError("an attachment to nothing")
         self._attachments.append(data)
+        if self._most and sum(map(len, self._attachments)) > self._most:
+            raise ParseError("too many bytes for one packet")
         if len(self._attachments) < packet.attachments:
             return None
         attachments, self._packet, self._attachments = tuple(self._attachments), None, []

@@ -7,8 +7,7 @@ protocol version: pusher-js and .NET act on the first, Swift and Java on the sec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from msgspec import Struct
 
@@ -19,9 +18,9 @@ from broadcaster.hub import Hub
 from broadcaster.protocols.pusher import SUBPROTOCOL
 from broadcaster.settings import App, Server
 from broadcaster.web.http import Request
+from broadcaster.web.origins import allowed_origin
 
 _INTEGER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class Admitted(Struct, frozen=True):
@@ -52,7 +51,7 @@ class Admission:
             raise ConnectionClosed(4001, "Application does not exist")
         self.check_app(app, request)
         protocol = _protocol(request)
-        self.check_room(app, request)
+        self.check_room(app, request.header("origin"))
         return Admitted(app, protocol)
 
     def connections(self) -> int:
@@ -66,9 +65,9 @@ class Admission:
         if app.tls_only and not request.secure:
             raise ConnectionClosed(4000, "Application only accepts SSL connections, reconnect using wss://")
 
-    def check_room(self, app: App, request: Request) -> None:
-        """Whether this client may come in now; raises `ConnectionClosed`."""
-        if not allowed_origin(request.header("origin"), app.origins or self._server.origins):
+    def check_room(self, app: App, origin: str | None) -> None:
+        """Whether a client of such a page may come in now; raises `ConnectionClosed`."""
+        if not allowed_origin(origin, app.origins or self._server.origins):
             raise ConnectionClosed(4009, "Origin not allowed")
         if self.draining:
             raise ConnectionClosed(4200, "Server is shutting down")
@@ -84,32 +83,6 @@ def subprotocol(request: Request) -> str | None:
         if SUBPROTOCOL.fullmatch(token):
             return token
     return None
-
-
-def allowed_origin(origin: str | None, allowed: Iterable[str]) -> bool:
-    """Whether a page from ``origin`` may come in: scheme, host and port must be equal, ``*.`` stands for sub-domains.
-
-    No origin means no browser, and is let in.
-    """
-    allowed = tuple(allowed)
-    if origin is None or "*" in allowed:
-        return True
-    asked = _origin(origin)
-    for pattern in allowed:
-        scheme, host, port = _origin(pattern)
-        if (scheme, port) != (asked[0], asked[2]):
-            continue
-        if host == asked[1] or (host.startswith("*.") and asked[1].endswith(host[1:]) and asked[1] != host[1:]):
-            return True
-    return False
-
-
-def _origin(text: str) -> tuple[str, str, int | None]:
-    try:
-        parts = urlsplit(text.strip().lower())
-        return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:
-        return "", text, None
 
 
 def _protocol(request: Request) -> int:

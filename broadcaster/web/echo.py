@@ -13,13 +13,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from broadcaster.auth.endpoint import AuthEndpoint
 from broadcaster.auth.nobody import Nobody
+from broadcaster.auth.prefixes import Prefixes
 from broadcaster.connection import Connection
 from broadcaster.errors import CommandRejected
 from broadcaster.interfaces import IAuthorizer, ITransport
-from broadcaster.messages import Command, Subscribe, Unsubscribe
+from broadcaster.messages import ClientEvent, Command, Subscribe, Unsubscribe
 from broadcaster.protocols.echo import EchoCodec
 from broadcaster.protocols.engineio.packet import ParseError
 from broadcaster.protocols.socketio import Assembler, SocketPacket, SocketType, decode, encode
@@ -44,12 +46,17 @@ _handshake = msgspec.json.Decoder(_Handshake).decode
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What the clients of one app share; ``authorizer`` makes, of Referer and Cookie, the one of a connection."""
+    """What the clients of one app share.
+
+    ``most_bytes`` may be attached to a packet; ``authorizer`` makes, of Referer and Cookie, the one of a connection.
+    """
 
     app: App
     board: Switchboard
     recovery: Recovery
     codecs: dict[int, EchoCodec]
+    prefixes: Prefixes
+    most_bytes: int
     authorizer: Callable[[str | None, str | None], IAuthorizer]
 
 
@@ -76,7 +83,7 @@ class EchoClient:
         self._sid = sid
         self._authorizer = authorizer
         self._send = send
-        self._assembler = Assembler()
+        self._assembler = Assembler(echo.most_bytes)
         self._connection: Connection | None = None
         self._pid: str | None = None
         self._subscribed: dict[str, Subscribe] = {}
@@ -118,13 +125,17 @@ class EchoClient:
         self._echo.board.counters.bytes_received += size
 
     def message(self, data: str | bytes, transport: ITransport) -> None:
-        """One Engine.IO message. Events with attachments are dropped: no command of the dialect needs one."""
+        """One Engine.IO message: a packet, or a piece of one."""
         if isinstance(data, bytes):
-            self._assembler.binary(data)
+            whole = self._assembler.binary(data)
+            if whole is not None:
+                self._packet(*whole, transport)
             return
         packet = self._assembler.text(decode(data, PROTOCOLS[self._revision]))
-        if packet is None:
-            return
+        if packet is not None:
+            self._packet(packet, (), transport)
+
+    def _packet(self, packet: SocketPacket, attachments: tuple[bytes, ...], transport: ITransport) -> None:
         if packet.namespace != NAMESPACE:
             self._elsewhere(packet)
         elif packet.type is SocketType.CONNECT:
@@ -134,8 +145,8 @@ class EchoClient:
                 raise ParseError("the first packet must be CONNECT")
         elif packet.type is SocketType.DISCONNECT:
             self.gone(self._echo.board.clock(), for_good=True)
-        elif packet.type is SocketType.EVENT:
-            self._event(packet)
+        elif packet.type in (SocketType.EVENT, SocketType.BINARY_EVENT):
+            self._event(packet, attachments)
 
     def _elsewhere(self, packet: SocketPacket) -> None:
         """There is no other namespace; revision 3 is told by a string, 4 by an object."""
@@ -157,19 +168,22 @@ class EchoClient:
             asked = _Handshake()
         self.join(transport, asked.pid)
 
-    def _event(self, packet: SocketPacket) -> None:
+    def _event(self, packet: SocketPacket, attachments: tuple[bytes, ...]) -> None:
         assert self._connection is not None
         try:
             command = self._echo.codecs[self._revision].decode(packet.data or b"")
         except CommandRejected as rejected:
             self._connection.refuse(rejected.reason)
             return
+        if attachments and isinstance(command, ClientEvent):
+            command = replace(command, attachments=attachments)
         self._perform(command)
 
     def _perform(self, command: Command) -> None:
         assert self._connection is not None
         if isinstance(command, Subscribe):
             self._subscribed[command.channel] = command
+            self._echo.prefixes.look_at(self._echo.app.id, command.channel)
         elif isinstance(command, Unsubscribe):
             self._subscribed.pop(command.channel, None)
         self._connection.perform(command)
@@ -178,22 +192,38 @@ class EchoClient:
 class Reception:
     """Receives the clients of Socket.IO: makes an `EchoClient` for each new session."""
 
-    def __init__(self, reactor: Any, apps: Iterable[App], board: Switchboard, recovery: Recovery) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        apps: Iterable[App],
+        board: Switchboard,
+        recovery: Recovery,
+        prefixes: Prefixes,
+        most_bytes: int,
+    ) -> None:
         codecs = {revision: EchoCodec(revision) for revision in PROTOCOLS}
         self._echoes: dict[str, Echo] = {}
+        self._endpoints: list[AuthEndpoint] = []
         for app in apps:
             authorizer: Callable[[str | None, str | None], IAuthorizer]
             if app.auth is None:
                 authorizer = partial(_nobody, Nobody(board.limits))
             else:
-                authorizer = AuthEndpoint(reactor, app.auth, board.limits).authorizer
-            self._echoes[app.id] = Echo(app, board, recovery, codecs, authorizer)
+                endpoint = AuthEndpoint(reactor, app.auth, board.limits)
+                self._endpoints.append(endpoint)
+                authorizer = endpoint.authorizer
+            self._echoes[app.id] = Echo(app, board, recovery, codecs, prefixes, most_bytes, authorizer)
 
     def greet(self, app: App, revision: int, sid: str, request: Request, send: Callable[[bytes], None]) -> EchoClient:
         """A client of ``app`` whose session begins with ``request``; its cookie and Referer count all its life."""
         echo = self._echoes[app.id]
         authorizer = echo.authorizer(request.header("referer"), request.header("cookie"))
         return EchoClient(echo, revision, sid, authorizer, send)
+
+    def close(self) -> None:
+        """Ask no application any more."""
+        for endpoint in self._endpoints:
+            endpoint.close()
 
 
 def _nobody(nobody: Nobody, referer: str | None, cookie: str | None) -> IAuthorizer:

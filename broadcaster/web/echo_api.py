@@ -71,10 +71,15 @@ class EchoApi:
         self._began = clock()
 
     def speaks(self, request: Request) -> bool:
-        """Whether the request is unsigned, and about an app that takes such; unknown apps are not told from those."""
-        if not self._any or not request.path.startswith("/apps/") or "auth_signature=" in request.query.lower():
+        """Whether the request is unsigned, and about an app that takes such; unknown apps are not told from those.
+
+        To an app without a secret a signature says nothing: as with laravel-echo-server, the key beside it counts.
+        """
+        if not self._any or not request.path.startswith("/apps/"):
             return False
         app = self._apps.by_id(request.segments()[1])
+        if "auth_signature=" in request.query.lower():
+            return app is not None and app.bearer and not app.secrets
         return app is None or app.bearer
 
     def respond(self, request: Request) -> Answer:

@@ -19,7 +19,7 @@ from broadcaster.interfaces import ITransport
 from broadcaster.protocols.engineio import v3, v4
 from broadcaster.protocols.engineio.packet import Packet, ParseError, Type
 from broadcaster.protocols.engineio.session import EngineSession, State
-from broadcaster.protocols.frames import frame, text_frame, texts
+from broadcaster.protocols.frames import frame, text_frame, unframed
 from broadcaster.settings import SocketIO
 from broadcaster.web.echo import EchoClient
 from broadcaster.web.http import Held, Response
@@ -35,8 +35,16 @@ UPGRADE_SECONDS = 10.0
 
 @lru_cache(maxsize=256)
 def _packets(frames: bytes, revision: int) -> tuple[Packet, ...]:
-    """The packets in finished text frames; pollers of a channel are all told the same bytes."""
-    return tuple(CODECS[revision].decode_frame(text) for text in texts(frames))
+    """The packets in finished frames; pollers of a channel are all told the same bytes."""
+    return tuple(CODECS[revision].decode_frame(message) for message in unframed(frames))
+
+
+@lru_cache(maxsize=256)
+def _in_text(frames: bytes, revision: int) -> bytes:
+    """The same frames without binary ones: those become text in base64."""
+    if all(isinstance(message, str) for message in unframed(frames)):
+        return frames
+    return b"".join(frame(*CODECS[revision].encode_frame(packet, False)) for packet in _packets(frames, revision))
 
 
 @implementer(ITransport)
@@ -85,8 +93,8 @@ class EngineLink:
         opening: dict[str, object] = {
             "sid": self.sid,
             "upgrades": upgrades,
-            "pingInterval": int(self._settings.ping_interval * 1000),
-            "pingTimeout": int(self._settings.ping_timeout * 1000),
+            "pingInterval": round(self._settings.ping_interval * 1000),
+            "pingTimeout": round(self._settings.ping_timeout * 1000),
         }
         if self._revision == 4:
             opening["maxPayload"] = self._settings.max_bytes
@@ -253,6 +261,14 @@ class EngineLink:
 
     def _next(self, deadline: float) -> float:
         return min(deadline, self._connect_by, self._probe.deadline if self._probe is not None else inf)
+
+
+class TextLink(EngineLink):
+    """The link of a client that takes no binary messages (``b64``, JSONP)."""
+
+    def write(self, data: bytes, expendable: bool = False) -> None:
+        """See `ITransport`."""
+        super().write(_in_text(data, self._revision) if self.session.state is State.WEBSOCKET else data, expendable)
 
 
 class Probe:

@@ -20,7 +20,7 @@ from broadcaster.protocols.frames import switching_protocols, text_frame
 from broadcaster.settings import App, SocketIO
 from broadcaster.web.admission import Admission
 from broadcaster.web.echo import Reception
-from broadcaster.web.engine_link import CODECS, EngineLink
+from broadcaster.web.engine_link import CODECS, EngineLink, TextLink
 from broadcaster.web.frontdoor import Upgrade
 from broadcaster.web.handshake import Turned, websocket_key
 from broadcaster.web.http import JSON, Headers, Request, Response
@@ -51,6 +51,14 @@ TEXT = "text/plain; charset=UTF-8"
 BINARY = "application/octet-stream"
 
 Answer = Response | Deferred[Response]
+
+
+class Busy(Refused):
+    """Nobody is let in here now, but may be soon or elsewhere: an answer that proxies and clients act on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(4)
+        self.reason = reason
 
 
 class Query(Struct, frozen=True):
@@ -143,21 +151,24 @@ class EngineIO:
             raise Refused(4)
         try:
             self._admission.check_app(app, request)
-            self._admission.check_room(app, request)
+            self._admission.check_room(app, _page(request, query))
         except ConnectionClosed as closed:
-            self._turns.counters.refusals[str(closed.code)] += 1
-            raise Refused(4) from None
+            raise self._told(closed) from None
         if len(self._links) - self._admission.connections() >= UNJOINED:
-            self._turns.counters.refusals["4100"] += 1
-            raise Refused(4)
+            raise self._told(ConnectionClosed(4100, "Over capacity"))
         return app
+
+    def _told(self, closed: ConnectionClosed) -> Refused:
+        self._turns.counters.refusals[str(closed.code)] += 1
+        return Busy(closed.reason) if closed.code >= 4100 else Refused(4)
 
     def _handshake(self, request: Request, query: Query, app: App, revision: int) -> Answer | Upgrade:
         sid = token_urlsafe(15)
-        link = EngineLink(
+        b64 = query.b64 or query.jsonp is not None
+        link = (TextLink if b64 else EngineLink)(
             sid,
             revision,
-            query.b64 or query.jsonp is not None,
+            b64,
             request.peer,
             self._settings,
             self._turns,
@@ -270,6 +281,16 @@ class EngineIO:
             return Response(400, headers=self._cors(request))
         status, message = _ERRORS[refused.code]
         headers = self._cors(request) if refused.code != 4 else ()
+        if isinstance(refused, Busy):
+            status, message, headers = 503, refused.reason, (*self._cors(request), ("Retry-After", "1"))
         if "websocket" in request.tokens("upgrade"):
             return Response(status, message.encode(), HTML, headers)
         return Response(status, _json({"code": refused.code, "message": message}), JSON, headers)
+
+
+def _page(request: Request, query: Query) -> str | None:
+    """Whose page it is, by its own word or by the Referer; None where no browser need have sent it.
+
+    Browsers send no Origin with scripts, which JSONP is, and with those of a page that wants it so no Referer either.
+    """
+    return request.header("origin") or request.header("referer") or ("" if query.jsonp is not None else None)

@@ -16,7 +16,7 @@ from broadcaster.protocols.frames import switching_protocols
 from broadcaster.protocols.pusher import PusherCodec
 from broadcaster.settings import Server
 from broadcaster.switchboard import Switchboard
-from broadcaster.web.admission import Admission, Admitted, allowed_origin, subprotocol
+from broadcaster.web.admission import Admission, Admitted, subprotocol
 from broadcaster.web.api import Answer, Api
 from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
@@ -24,6 +24,7 @@ from broadcaster.web.frontdoor import Upgrade
 from broadcaster.web.handshake import Turned, websocket_key
 from broadcaster.web.http import Headers, Request, Response, text
 from broadcaster.web.library import library
+from broadcaster.web.origins import allowed_origin
 from broadcaster.web.outbox import Outbox
 from broadcaster.web.transports import hand_over
 from broadcaster.web.websocket import WebSocket

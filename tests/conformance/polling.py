@@ -118,7 +118,7 @@ class Socket(Client):
 
     def events(self) -> list[dict[str, Any]]:
         """Read what is left; nothing of it is Pusher's."""
-        if self.head.startswith("HTTP/1.1 101") or not self.head:
+        if self.head_text().startswith("HTTP/1.1 101"):
             self.frames()
         return []
 

@@ -125,6 +125,11 @@ def test_p151_a_client_event_is_not_cached(server: InProcess, channel: str) -> N
     assert enter(server.joined(), channel) == [published(channel, "1")]
 
 
+def test_an_event_of_the_application_is_cached_whatever_its_name(server: InProcess) -> None:
+    server.publish("private-cache-x", "client-t", "1")
+    assert enter(server.joined(), "private-cache-x") == [published("private-cache-x", "1", "client-t")]
+
+
 def test_member_events_are_not_cached(server: InProcess) -> None:
     server.joined().subscribe("presence-cache-x", {"user_id": "ben"})
     client = server.joined()

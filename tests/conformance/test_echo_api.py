@@ -104,6 +104,19 @@ def test_a_signature_makes_it_pushers_api(server: InProcess) -> None:
     assert answer.status == 401
 
 
+@pytest.mark.parametrize("query", ["auth_signature=00", "auth_timestamp=1&auth_version=1.0&AUTH_SIGNATURE=00"])
+def test_where_there_is_no_secret_the_key_counts_and_not_the_signature(serve: Serve, query: str) -> None:
+    server = serve(app_with(bearer=True, secrets=()), app_with(id="4", key="other"))
+    client = echo_client(server, "orders")
+    body = b'{"channels":["orders"],"name":"e","data":"{\\"a\\":1}"}'
+    answer = server.http("POST", f"/apps/3/events?auth_key={APP.key}&{query}", body)
+    assert (answer.status, answer.json) == (200, {"message": "ok"})
+    assert '["e","orders",{"a":1}]' in polled(server, client)
+    assert server.http("POST", f"/apps/3/events?auth_key=wrong&{query}", body).json == UNAUTHORIZED
+    assert server.http("POST", f"/apps/3/events?{query}", body).json == UNAUTHORIZED
+    assert server.http("POST", f"/apps/4/events?auth_key=other&{query}", body).status == 401
+
+
 def test_apps_without_a_bearer_key_keep_to_signatures(serve: Serve) -> None:
     server = serve(APP, app_with(id="4", key="other", bearer=True))
     assert server.http("GET", "/apps/3/channels", headers=BEARER).status == 401

@@ -12,7 +12,7 @@ from broadcaster.settings import Limits, SocketIO
 from broadcaster.web.engine_link import EngineLink
 from tests.conformance.conftest import Serve
 from tests.conformance.polling import Poller, Socket
-from tests.inprocess import InProcess
+from tests.inprocess import InProcess, server_with
 
 BEATING = SocketIO(ping_interval=3, ping_timeout=2)
 """Ten times slower than the official suites, since our wheel turns once a second."""
@@ -519,6 +519,89 @@ def test_a_handshake_that_is_none_leaves_no_session(server: InProcess) -> None:
 def test_who_opens_sessions_and_joins_none_finds_an_end(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("broadcaster.web.engineio.UNJOINED", 3)
     target = "/socket.io/?EIO=4&transport=polling"
-    assert [server.http("GET", target).status for _ in range(5)] == [200, 200, 200, 403, 403]
+    assert [server.http("GET", target).status for _ in range(5)] == [200, 200, 200, 503, 503]
     server.advance(80)
     assert server.http("GET", target).status == 200
+
+
+# ---- who may come in ------------------------------------------------------------------------------------------
+
+FORBIDDEN = {"code": 4, "message": "Forbidden"}
+OPENING = "/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.fixture
+def guarded(serve: Serve) -> InProcess:
+    return serve(server=server_with(origins=("https://a.test", "b.test:*", "*:8443")))
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.test"}, {"Referer": "https://evil.test/"}, {"Origin": "null"}]
+)
+def test_pages_of_other_origins_are_refused_and_may_not_read_why(guarded: InProcess, headers: dict[str, str]) -> None:
+    answer = guarded.http("GET", OPENING, headers=headers)
+    assert (answer.status, answer.json) == (403, FORBIDDEN)
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    socket = Socket(guarded, 4, headers=headers)
+    assert socket.status == 403 and socket.head_text().endswith("\r\n\r\nForbidden")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://a.test"},
+        {"Referer": "https://a.test/page", "Cookie": "a=b"},
+        {"Origin": "http://b.test:7"},
+        {"Origin": "https://any.test:8443"},
+        {},
+    ],
+)
+def test_pages_of_origins_that_are_allowed_and_clients_that_are_no_browsers(
+    guarded: InProcess, headers: dict[str, str]
+) -> None:
+    answer = guarded.http("GET", OPENING, headers=headers)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == headers.get("Origin", "*")
+    assert Socket(guarded, 4, headers=headers).texts()[0].startswith("0{")
+
+
+def test_a_script_that_hides_whose_it_is_is_refused(guarded: InProcess, serve: Serve) -> None:
+    assert guarded.http("GET", "/socket.io/?EIO=3&transport=polling&j=0").json == FORBIDDEN
+    assert serve().http("GET", "/socket.io/?EIO=3&transport=polling&j=0").status == 200
+
+
+def test_a_server_that_goes_sends_newcomers_elsewhere_and_keeps_those_it_has(server: InProcess) -> None:
+    client = Poller(server, 4)
+    server.service.drain()
+    for transport, headers in (("polling", {}), ("websocket", {"Upgrade": "websocket", "Connection": "Upgrade"})):
+        answer = server.http("GET", f"/socket.io/?EIO=4&transport={transport}", headers=headers)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "Server is shutting down" in answer.text
+    client.say("40")
+
+
+# ---- heartbeats of less than a second ---------------------------------------------------------------------------
+
+QUICK = SocketIO(ping_interval=0.3, ping_timeout=0.2)
+
+
+def test_e034_e035_heartbeats_of_less_than_a_second(serve: Serve) -> None:
+    server = serve(socketio=QUICK)
+    client = Socket(server, 4)
+    opening = json.loads(client.texts()[0][1:])
+    assert (opening["pingInterval"], opening["pingTimeout"]) == (300, 200)
+    for _ in range(3):
+        server.advance(0.35, step=0.01)
+        assert client.texts() == ["2"]
+        client.text("3")
+    server.advance(0.6, step=0.01)
+    assert client.ended
+
+
+def test_e039_a_client_of_revision_3_that_is_silent_for_less_than_a_second(serve: Serve) -> None:
+    server = serve(socketio=QUICK)
+    client = Socket(server, 3)
+    server.advance(0.45, step=0.01)
+    assert not client.ended
+    server.advance(0.15, step=0.01)
+    assert client.ended

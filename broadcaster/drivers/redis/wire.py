@@ -17,6 +17,8 @@ class _Event(Struct, array_like=True, tag="event/1"):
     data: str
     exclude: str | None
     user_id: str | None
+    by_client: bool = False
+    attachments: tuple[bytes, ...] = ()
 
 
 class _Terminated(Struct, array_like=True, tag="terminated/1"):
@@ -34,13 +36,13 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 def encode_event(event: Event) -> bytes:
     """What is published on each of the event's channels."""
-    return _encode(_Event(event.name, event.data, event.exclude, event.user_id))
+    return _encode(_Event(event.name, event.data, event.exclude, event.user_id, event.by_client, event.attachments))
 
 
 def decode_event(payload: bytes, channel: str) -> Event:
     """The event as ``channel`` tells it; raises `UNREADABLE`."""
     event = _event(payload)
-    return Event(event.name, (channel,), event.data, event.exclude, event.user_id)
+    return Event(event.name, (channel,), event.data, event.exclude, event.user_id, event.by_client, event.attachments)
 
 
 def encode_terminated(app_id: str, terminated: Terminated) -> bytes:
