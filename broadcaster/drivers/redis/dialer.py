@@ -24,20 +24,20 @@ class Dialer:
         self._reactor = reactor
         self._options = options
         self._name = name
-        self._trust = Trust(options) if options.url.tls else None
+        self._trust = Trust(options) if options.address.tls else None
         self._first = 0
 
     async def dial(self) -> RedisConnection:
         """A connection that answers; raises `DriverError` that names the address and what is wrong there."""
-        url = self._options.url
-        if not url.master:
-            return await self._redis(*(url.hosts[0] if url.hosts else ("", 0)))
+        address = self._options.address
+        if not address.master:
+            return await self._redis(*(address.hosts[0] if address.hosts else ("", 0)))
         # Whoever gave the address that served last is asked first; the next attempt begins with another.
         faults = []
-        for turn in range(len(url.hosts)):
-            which = (self._first + turn) % len(url.hosts)
+        for turn in range(len(address.hosts)):
+            which = (self._first + turn) % len(address.hosts)
             try:
-                found = await self._redis(*await self._master(*url.hosts[which]))
+                found = await self._redis(*await self._master(*address.hosts[which]))
             except DriverError as error:
                 faults.append(str(error))
             else:
@@ -52,10 +52,10 @@ class Dialer:
         sentinel = await self._connect(host, port)
         try:
             await self._sign_in(sentinel, options.sentinel_username, options.sentinel_password)
-            asked = sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.url.master)
+            asked = sentinel.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", options.address.master)
             found = await self._within(asked)
             if not isinstance(found, list):
-                raise DriverError(f"it knows no master {options.url.master!r}")
+                raise DriverError(f"it knows no master {options.address.master!r}")
             address, its_port = (part.decode() for part in found if isinstance(part, bytes))
             return address, int(its_port)
         except (DriverError, ValueError) as error:
@@ -67,10 +67,10 @@ class Dialer:
         options = self._options
         connection = await self._connect(host, port)
         try:
-            await self._sign_in(connection, options.username, options.password)
-            if options.url.database:
-                await self._within(connection.call("SELECT", options.url.database))
-            if options.url.master:
+            await self._sign_in(connection, options.address.username, options.address.password)
+            if options.address.database:
+                await self._within(connection.call("SELECT", options.address.database))
+            if options.address.master:
                 role = await self._within(connection.call("ROLE"))
                 if not (isinstance(role, list) and role[0] == b"master"):
                     raise DriverError("it is not the master any more, or not yet")
@@ -80,7 +80,7 @@ class Dialer:
         except BaseException as error:
             connection.abort("its start was not completed")
             if isinstance(error, DriverError):
-                raise DriverError(f"{place(host, port) or options.url}: {error}") from None
+                raise DriverError(f"{place(host, port) or options.address}: {error}") from None
             raise
         return connection
 
@@ -99,7 +99,7 @@ class Dialer:
     async def _connect(self, host: str, port: int) -> RedisConnection:
         endpoint: Any
         if not host:
-            endpoint = UNIXClientEndpoint(self._reactor, self._options.url.path)
+            endpoint = UNIXClientEndpoint(self._reactor, self._options.address.path)
         else:
             endpoint = HostnameEndpoint(self._reactor, host, port)
         if self._trust is not None:
@@ -111,9 +111,9 @@ class Dialer:
         except CancelledError:
             raise
         except DriverError as error:
-            raise DriverError(f"{place(host, port) or self._options.url}: {error}") from None
+            raise DriverError(f"{place(host, port) or self._options.address}: {error}") from None
         except Exception as error:
-            raise DriverError(f"{place(host, port) or self._options.url}: {_words(error)}") from None
+            raise DriverError(f"{place(host, port) or self._options.address}: {_words(error)}") from None
 
     def _within(self, step: Deferred[T]) -> Deferred[T]:
         return step.addTimeout(self._options.connect_seconds, self._reactor, _overdue)

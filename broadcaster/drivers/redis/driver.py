@@ -240,7 +240,7 @@ class RedisDriver:
         for restored in self._restored:
             restored()
         if started is not None:
-            self._log.info("publishes and hears by Redis at {url}", url=str(self.options.url))
+            self._log.info("publishes and hears by Redis at {url}", url=str(self.options.address))
             started.callback(None)
 
     @property
@@ -254,7 +254,7 @@ class RedisDriver:
     @property
     def _space(self) -> str:
         # Unlike keys, channels are the same in all databases.
-        return f"{self.options.namespace}@{self.options.url.database}:"
+        return f"{self.options.namespace}@{self.options.address.database}:"
 
 
 def _ping(connection: RedisConnection) -> None:

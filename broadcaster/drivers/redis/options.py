@@ -1,27 +1,27 @@
-"""``[driver.redis]``: what it may say, checked key by key."""
+"""``[driver.redis]``: what it may say, and what of it does not go together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from math import isfinite
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import fields, replace
+from msgspec.structs import asdict, replace
 
+from broadcaster.config.options import read_options as read_table
 from broadcaster.drivers.redis.address import FORMS, Address, BadAddress, read_address
 from broadcaster.errors import ConfigError
 
-LONGEST = 3_600.0
-"""Seconds: more of any of the times here cannot be meant."""
+LEAST = {"lease_seconds": 2.0, "linger_seconds": 0.0}
+LEAST_SECONDS, MOST_SECONDS = 0.1, 3_600.0
+"""What a time here may be, unless `LEAST` says otherwise."""
 
 
-class Options(Struct, frozen=True, kw_only=True):
-    """The table as it counts: defaults filled in, name and password of the URL in the address. Times in seconds."""
+class Table(Struct, frozen=True, kw_only=True):
+    """The keys as they may be written. Times in seconds."""
 
-    url: Address = Address(hosts=(("127.0.0.1", 6379),))
+    url: str = "redis://127.0.0.1:6379/0"
     username: str = ""
     password: str = ""
     sentinel_username: str = ""
@@ -40,24 +40,30 @@ class Options(Struct, frozen=True, kw_only=True):
     linger_seconds: float = 5
 
 
+class Options(Table, frozen=True, kw_only=True):
+    """The keys and the address that they make together, with whom to sign in as."""
+
+    address: Address = Address(hosts=(("127.0.0.1", 6379),))
+
+
 def read_options(table: Mapping[str, Any]) -> Options:
     """What ``[driver.redis]`` says; raises `ConfigError`, which never quotes a secret.
 
-    Numbers and switches may be text, which is what the environment has.
+    What has no default may be empty: that is how a container's environment leaves something out.
     """
-    kinds = {field.name: field.type for field in fields(Options)}
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in kinds:
-            nearest = get_close_matches(key, kinds, 1)
-            known = f"known are: {', '.join(kinds)}"
-            raise error(key, "unknown key", f"did you mean driver.redis.{nearest[0]}?" if nearest else known)
-        if value is not None:
-            values[key] = _READERS[kinds[key]](key, value)
-    options = Options(**values)
-    _check(options)
-    url = options.url
-    return replace(options, username=options.username or url.username, password=options.password or url.password)
+    absent = [name for name, value in asdict(Table()).items() if value == ""]
+    given = read_table(Table, {key: value for key, value in table.items() if value != "" or key not in absent}, "redis")
+    try:
+        address = read_address(given.url)
+    except BadAddress as bad:
+        raise error("url", str(bad), f"write one of {FORMS}") from None
+    for key in ("username", "password"):
+        if getattr(given, key):
+            if getattr(address, key):
+                raise error(key, "is given besides the one in driver.redis.url", "keep one of the two")
+            address = replace(address, **{key: getattr(given, key)})
+    _check(given, address)
+    return Options(**asdict(given), address=address)
 
 
 def error(key: str, problem: str, remedy: str = "") -> ConfigError:
@@ -65,70 +71,25 @@ def error(key: str, problem: str, remedy: str = "") -> ConfigError:
     return ConfigError("configuration", f"driver.redis.{key}", problem, remedy)
 
 
-def _check(options: Options) -> None:
-    url = options.url
-    for key in ("username", "password"):
-        if getattr(options, key) and getattr(url, key):
-            raise error(key, "is given besides the one in driver.redis.url", "keep one of the two")
-    if options.username and not (options.password or url.password):
+def _check(given: Table, address: Address) -> None:
+    if address.username and not address.password:
         raise error("username", "is given without a password", "add driver.redis.password")
-    if options.sentinel_username and not options.sentinel_password:
+    if given.sentinel_username and not given.sentinel_password:
         raise error("sentinel_username", "is given without a password", "add driver.redis.sentinel_password")
-    if options.sentinel_password and not url.master:
-        raise error("sentinel_password", "is given, but the url names no Sentinels", f"write e.g. url = {FORMS!r}")
-    if (options.certificate == "") != (options.key == ""):
-        given, missing = ("certificate", "key") if options.certificate else ("key", "certificate")
-        raise error(given, f"is given without driver.redis.{missing}", "both belong together")
+    if given.sentinel_password and not address.master:
+        raise error("sentinel_password", "is given, but the url names no Sentinels", f"write one of {FORMS}")
+    if bool(given.certificate) != bool(given.key):
+        key, missing = ("certificate", "key") if given.certificate else ("key", "certificate")
+        raise error(key, f"is given without driver.redis.{missing}", "both belong together")
     for key in ("ca", "certificate", "key"):
-        file = getattr(options, key)
-        if file and not url.tls:
+        if getattr(given, key) and not address.tls:
             raise error(key, "is given, but the url asks for no TLS", "write rediss:// or take it out")
-        if file and not Path(file).is_file():
-            raise error(key, f"there is no file {file!r}", "name a PEM file")
-    if ":" in options.namespace or "@" in options.namespace:
+        if getattr(given, key) and not Path(getattr(given, key)).is_file():
+            raise error(key, f"there is no file {getattr(given, key)!r}", "name a PEM file")
+    if ":" in given.namespace or "@" in given.namespace:
         raise error("namespace", 'may hold neither ":" nor "@"', 'write e.g. "broadcaster"')
-    if not options.namespace:
-        raise error("namespace", "is empty", 'write e.g. "broadcaster"')
-    if options.lease_seconds < 2:
-        raise error("lease_seconds", "is less than 2", "processes say that they live at a third of it")
-
-
-def _address(key: str, value: object) -> Address:
-    try:
-        return read_address(_text(key, value))
-    except BadAddress as bad:
-        raise error(key, str(bad), f"write one of {FORMS}") from None
-
-
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise error(key, "must be a string", "put it in quotes")
-    if "\n" in value or "\0" in value:
-        raise error(key, "holds a line break or a zero", "write it on one line")
-    return value
-
-
-def _switch(key: str, value: object) -> bool:
-    given = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else value
-    if not isinstance(given, bool):
-        raise error(key, "must be true or false")
-    return given
-
-
-def _seconds(key: str, value: object) -> float:
-    try:
-        given = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-    except ValueError:
-        given = None
-    least = 0.0 if key == "linger_seconds" else 0.1
-    if given is None or not isfinite(given) or not least <= given <= LONGEST:
-        raise error(key, f"must be a number of seconds, {least:g} to {LONGEST:g}")
-    return given
-
-
-_READERS: dict[object, Callable[[str, object], object]] = {
-    Address: _address,
-    str: _text,
-    bool: _switch,
-    float: _seconds,
-}
+    for key, value in asdict(given).items():
+        if key.endswith("_seconds"):
+            least = LEAST.get(key, LEAST_SECONDS)
+            if not least <= value <= MOST_SECONDS:
+                raise error(key, f"expected {least:g} to {MOST_SECONDS:g}, got {value:g}")
