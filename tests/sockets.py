@@ -34,9 +34,9 @@ def turn(times: int = 3) -> None:
         reactor.iterate(0)
 
 
-def run_until(happened: Callable[[], Any], what: str) -> None:
+def run_until(happened: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     """Run the reactor until something is so; ``what`` is what failed when it never is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, f"{what} did not happen"
         reactor.iterate(0.005)

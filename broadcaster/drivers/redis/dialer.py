@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+    wrapClientTLS,
+)
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.protocol import Factory
 
@@ -97,11 +104,7 @@ class Dialer:
                 raise
 
     async def _connect(self, host: str, port: int) -> RedisConnection:
-        endpoint: Any
-        if not host:
-            endpoint = UNIXClientEndpoint(self._reactor, self._options.address.path)
-        else:
-            endpoint = HostnameEndpoint(self._reactor, host, port)
+        endpoint = self._endpoint(host, port)
         if self._trust is not None:
             endpoint = wrapClientTLS(self._trust.creator(host), endpoint)
         factory = Factory.forProtocol(lambda: RedisConnection(self._reactor.seconds))
@@ -114,6 +117,16 @@ class Dialer:
             raise DriverError(f"{place(host, port) or self._options.address}: {error}") from None
         except Exception as error:
             raise DriverError(f"{place(host, port) or self._options.address}: {_words(error)}") from None
+
+    def _endpoint(self, host: str, port: int) -> Any:
+        if not host:
+            return UNIXClientEndpoint(self._reactor, self._options.address.path)
+        # What is an address needs no thread to look it up, and none that hangs can keep it waiting.
+        if isIPAddress(host):
+            return TCP4ClientEndpoint(self._reactor, host, port)
+        if isIPv6Address(host):
+            return TCP6ClientEndpoint(self._reactor, host, port)
+        return HostnameEndpoint(self._reactor, host, port)
 
     def _within(self, step: Deferred[T]) -> Deferred[T]:
         return step.addTimeout(self._options.connect_seconds, self._reactor, _overdue)
