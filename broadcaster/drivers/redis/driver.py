@@ -26,7 +26,7 @@ from broadcaster.drivers.redis.options import Options
 from broadcaster.drivers.redis.protocol import RedisConnection
 from broadcaster.drivers.redis.subscriptions import Subscriptions
 from broadcaster.errors import DriverError
-from broadcaster.interfaces import IDriver, IEventSink, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IDriver, IEventSink, IInterest, IMeasured, IReadiness, ITenants
 from broadcaster.messages import Publication, Terminated
 
 SWEEP = 1.0
@@ -36,7 +36,7 @@ _PUBLISH = Script("for i = 2, #ARGV do redis.call('publish', ARGV[i], ARGV[1]) e
 """One payload to several channels: all of them or none, and nothing between."""
 
 
-@implementer(IDriver, IReadiness, IMeasured, ITenants)
+@implementer(IDriver, IInterest, IReadiness, IMeasured, ITenants)
 class RedisDriver:
     """See `IDriver`. Nothing is kept for later: what cannot be published at once fails, and its publisher is told."""
 
@@ -109,10 +109,7 @@ class RedisDriver:
     # ---- what is wanted here ----------------------------------------------------------------------------------
 
     def wanted(self, app_id: str, channel: str) -> Deferred[None]:
-        """One more subscription here; fires when Redis has acknowledged that what is published there comes here.
-
-        Waits for a Redis that is away, for ``wait_seconds``; fails with `DriverError` then.
-        """
+        """See `IInterest`; waits for a Redis that is away, for ``wait_seconds``, and fails then."""
         waiting = self.subscriptions.hear(self.channel(app_id, channel), partial(self._hear_own, app_id, channel))
         foreign = self._prefixes.name(app_id, channel)
         if foreign is not None:
@@ -124,7 +121,7 @@ class RedisDriver:
         return waiting.addTimeout(self.options.wait_seconds, self._reactor, self._overdue)
 
     def unwanted(self, app_id: str, channel: str) -> None:
-        """One less; called once for each ``wanted``, whatever has become of that."""
+        """See `IInterest`."""
         self.subscriptions.unhear(self.channel(app_id, channel))
         foreign = self._prefixes.name(app_id, channel)
         if foreign is not None:
