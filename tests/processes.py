@@ -12,12 +12,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 """The command beside the Python that runs the tests, so that it finds the installed package and its plugin."""
+
+BROADCASTER = str(Path(sys.executable).with_name("broadcaster"))
+"""The command for people, likewise."""
 
 PATIENCE = 20.0
 """Seconds after which something that should have happened counts as failed."""
@@ -80,8 +83,19 @@ def get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
 
 def twistd(arguments: Sequence[str], directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``twistd`` to its end (or, daemonised, to the parent's) and return what it said."""
+    return _run(TWISTD, arguments, directory, environment)
+
+
+def broadcaster(arguments: Sequence[str], directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``broadcaster`` to its end and return what it said. There is no terminal."""
+    return _run(BROADCASTER, arguments, directory, environment)
+
+
+def _run(
+    command: str, arguments: Sequence[str], directory: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [TWISTD, *arguments],
+        [command, *arguments],
         cwd=directory,
         env={**clean_environment(), **environment},
         stdin=subprocess.DEVNULL,

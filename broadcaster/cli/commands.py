@@ -15,6 +15,9 @@ COMMANDS = {
     "client:remove": "broadcaster.cli.clients:remove",
     "app:add": "broadcaster.cli.clients:add",
     "app:remove": "broadcaster.cli.clients:remove",
+    "publish": "broadcaster.cli.acting:publish",
+    "listen": "broadcaster.cli.listening:listen",
+    "channels": "broadcaster.cli.acting:channels",
 }
 """The dotted path of each command, in the order of ``broadcaster --help``."""
 
