@@ -28,7 +28,7 @@ class Histogram:
 
 
 class Measure(Struct, frozen=True):
-    """One figure of a driver's: ``name`` as it comes after ``broadcaster_``; a counter only ever grows."""
+    """One figure for ``/metrics``: ``name`` as it comes after ``broadcaster_``; a counter only ever grows."""
 
     name: str
     meaning: str

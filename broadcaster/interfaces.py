@@ -90,7 +90,7 @@ class IReadiness(Interface):
 
 
 class IMeasured(Interface):
-    """Has something to show on ``/metrics``; optional on a driver."""
+    """Has something to show on ``/metrics``: the certificates, and a driver if it wants to."""
 
     def measures() -> Iterable[Measure]:
         """How things stand at the moment of asking; the same names each time, those of one name in a row."""

@@ -22,7 +22,7 @@ class Metrics(Collector):
     """Everything measured here; nothing is kept, all of it is read when asked."""
 
     def __init__(
-        self, apps: Apps, hub: Hub, counters: Counters, ready: Callable[[], bool], measured: IMeasured | None
+        self, apps: Apps, hub: Hub, counters: Counters, ready: Callable[[], bool], measured: Iterable[IMeasured]
     ) -> None:
         self._apps = apps
         self._hub = hub
@@ -73,8 +73,8 @@ class Metrics(Collector):
         for code, count in sorted(counted.refusals.items()):
             refusals.add_metric([code], count)
         yield refusals
-        if self._measured is not None:
-            yield from _families(self._measured.measures())
+        for measured in self._measured:
+            yield from _families(measured.measures())
 
     def _latency(self) -> Metric:
         latency = self._counters.latency

@@ -11,16 +11,17 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from broadcaster.apps import Apps
 from broadcaster.auth.prefixes import Prefixes, Watched
 from broadcaster.auth.subscription import SignatureAuthorizer
 from broadcaster.cache import Cache
-from broadcaster.config.listen import resolve, without_proxy
+from broadcaster.config.listen import is_secure, resolve, without_proxy
 from broadcaster.counters import Counters
 from broadcaster.drain import Drain
 from broadcaster.errors import BroadcasterError, ConfigError, DriverError
@@ -38,6 +39,7 @@ from broadcaster.settings import Settings
 from broadcaster.sharing import shared_by
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
+from broadcaster.tls.certificates import Certificates
 from broadcaster.users import Users
 from broadcaster.web.admission import Admission
 from broadcaster.web.api import Api, Brake
@@ -116,11 +118,13 @@ def build(
         hub, users, cache, publisher, membership, shared, facts, authorizer, limits, counters, wheel, clock
     )
     recovery = Recovery(settings.socketio.recovery_seconds)
-    ticks = Ticks(tick, wheel, cache, recovery, publisher, counters, clock)
+    certificates = _certificates(settings, now)
+    ticks = Ticks(tick, wheel, cache, recovery, publisher, counters, certificates, clock)
     proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
     proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
-    service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, proxied)
-    metrics = Metrics(apps, hub, counters, lambda: not service.unready(), IMeasured(driver, None))
+    service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, proxied, certificates)
+    measured = [each for each in (certificates, IMeasured(driver, None)) if each is not None]
+    metrics = Metrics(apps, hub, counters, lambda: not service.unready(), measured)
     brake = Brake(hub, turns)
     api = Api(apps, publisher, membership, limits, brake, last_events, now)
     shown = settings.metrics.enabled and settings.metrics.listen is None
@@ -163,6 +167,7 @@ class BroadcasterService(Service):
         admission: Admission,
         ticks: Ticks,
         proxied: Callable[[ServerFactory], ServerFactory],
+        certificates: Certificates | None,
     ) -> None:
         self.settings = settings
         self.hub = hub
@@ -172,7 +177,8 @@ class BroadcasterService(Service):
         self._readiness = IReadiness(driver, None)
         self._admission = admission
         self._proxied = proxied
-        self._listeners: list[tuple[str, str, ServerFactory]] = []
+        self.certificates = certificates
+        self._listeners: list[tuple[str, str, Factory]] = []
         self._ports: list[Any] = []
         self._releases: list[Callable[[], None]] = []
         self._driver_fault: str | None = "the driver has not started"
@@ -180,8 +186,10 @@ class BroadcasterService(Service):
         self._turning.clock = reactor
         self._drain = Drain(reactor, hub, settings.server.drain_seconds)
 
-    def listen(self, key: str, description: str, factory: ServerFactory) -> None:
+    def listen(self, key: str, description: str, factory: Factory) -> None:
         """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
+        if self.certificates is not None and is_secure(description):
+            factory = _over_tls(self.certificates, factory)
         self._listeners.append((key, description, factory))
 
     def at_stop(self, release: Callable[[], None]) -> None:
@@ -290,6 +298,7 @@ class Ticks:
         recovery: Recovery,
         publisher: Publisher,
         counters: Counters,
+        certificates: Certificates | None,
         clock: Callable[[], float],
     ) -> None:
         self.seconds = seconds
@@ -298,6 +307,7 @@ class Ticks:
         self._recovery = recovery
         self._publisher = publisher
         self._counters = counters
+        self._certificates = certificates
         self._clock = clock
         self._last: float | None = None
 
@@ -314,12 +324,28 @@ class Ticks:
         self._cache.forget(now)
         self._recovery.forget(now)
         self._publisher.give_up(now)
+        if self._certificates is not None:
+            self._certificates.tick(now)
 
 
 def _capacity(settings: Settings) -> int:
     """How many clients the file limit leaves room for; one at least, since 0 would be no bound."""
     questions = sum(app.auth.requests for app in settings.apps if app.auth is not None)
     return max(1, file_limit() - SPARE_FILES - questions)
+
+
+def _certificates(settings: Settings, now: Callable[[], float]) -> Certificates | None:
+    """Those of ``[tls]`` where a listener needs them: nobody reads the files of a table that is not in use."""
+    listen = (*settings.server.listen, settings.metrics.listen or "")
+    return Certificates(settings.tls, settings.source, now) if any(map(is_secure, listen)) else None
+
+
+def _over_tls(certificates: Certificates, factory: Factory) -> Factory:
+    wrapping: Any = TLSMemoryBIOFactory(certificates, False, factory)
+    # Not Twisted's own choice, which gathers small writes: the outbox has done that.
+    wrapping.protocol = TLSMemoryBIOProtocol
+    over: Factory = wrapping
+    return over
 
 
 def _overdue(result: object, seconds: float) -> None:

@@ -21,6 +21,28 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compression: bool = False
 
 
+class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A certificate and what belongs to it, as paths of PEM files. Without ``key`` the first holds the key as well."""
+
+    certificate: str | None = None
+    key: str | None = None
+    passphrase: str | None = None
+    passphrase_file: str | None = None
+    chain: str | None = None
+
+
+class Host(Certificate, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[tls.hosts]]``: the certificate for clients that ask for ``name``, or for what its ``*.`` stands for."""
+
+    name: str
+
+
+class TLS(Certificate, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[tls]``: the certificate of ``tls:`` listeners, and others by name; without one here, the first of those."""
+
+    hosts: tuple[Host, ...] = ()
+
+
 class Driver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[driver]``: which one, and its own table ``[driver.<name>]`` as it was written."""
 
@@ -161,6 +183,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of it; ``source`` names where it came from, ``notes`` says what went unheard there: both are for people."""
 
     server: Server = Server()
+    tls: TLS = TLS()
     driver: Driver = Driver()
     apps: tuple[App, ...] = ()
     socketio: SocketIO = SocketIO()

@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from broadcaster.config import dotenv, load
 from broadcaster.config.echo_environment import VARIABLES
-from broadcaster.settings import EMBEDDED, Limits, Log, Server, Settings
+from broadcaster.settings import EMBEDDED, TLS, Limits, Log, Server, Settings
+from tests.certificates import encrypted, issued
 from tests.echo_files import AUTH, CLIENT, DEFAULTS, FILE, REDIS, loaded, refusal
+from tests.sockets import certificate
 
 SOURCE = f"{FILE} and the environment"
 CHANGED = replace(DEFAULTS, source=SOURCE)
@@ -41,7 +43,7 @@ OVER = {
     "REDIS_HOST": ("redis", CHANGED),
     "REDIS_PORT": ("6380", CHANGED),
     "REDIS_PASSWORD": ("hush", CHANGED),
-    "PROTO": ("https", listening("ssl:6001:privateKey=file.pem:certKey=file.pem")),
+    "PROTO": ("https", listening("tls:6001")),
     "SSL_CERT": ("other.pem", CHANGED),
     "SSL_KEY": ("other.pem", CHANGED),
     "SSL_CHAIN": ("other.pem", CHANGED),
@@ -59,11 +61,12 @@ IN_THE_FILE = {
 @pytest.mark.parametrize("name", OVER)
 def test_e174_each_variable_wins_over_the_file(name: str) -> None:
     value, expected = OVER[name]
-    Path("file.pem").write_text("")
+    Path("file.pem").write_bytes(certificate())
     assert loaded(IN_THE_FILE) == DEFAULTS
-    assert loaded(IN_THE_FILE, {f"LARAVEL_ECHO_SERVER_{name}": value}) == expected
+    overlaid = loaded(IN_THE_FILE, {f"LARAVEL_ECHO_SERVER_{name}": value})
+    assert replace(overlaid, tls=TLS()) == expected
     Path(".env").write_text(f"LARAVEL_ECHO_SERVER_{name}={value}")
-    assert loaded(IN_THE_FILE) == expected
+    assert loaded(IN_THE_FILE) == overlaid
 
 
 def test_e174_no_variable_is_left_untested() -> None:
@@ -71,19 +74,20 @@ def test_e174_no_variable_is_left_untested() -> None:
 
 
 @pytest.mark.parametrize("name", ["CERT", "KEY", "CHAIN"])
-def test_e174_the_files_for_https_come_from_variables_too(name: str) -> None:
-    Path("file.pem").write_text("")
+def test_e174_the_files_for_https_come_from_variables_too(name: str, tmp_path: Path) -> None:
+    Path("file.pem").write_bytes(certificate())
     environ = {"LARAVEL_ECHO_SERVER_PROTO": "https", f"LARAVEL_ECHO_SERVER_SSL_{name}": "gone.pem"}
     assert refusal(IN_THE_FILE, environ) == (
-        f'environment: LARAVEL_ECHO_SERVER_SSL_{name}: "gone.pem" cannot be read (No such file or directory); '
+        f"environment: LARAVEL_ECHO_SERVER_SSL_{name}: {tmp_path}/gone.pem cannot be read (No such file or directory); "
         "check the path, and that the user that runs the server may read it"
     )
 
 
 def test_e174_a_passphrase_from_a_variable_is_refused_by_its_name_and_kept() -> None:
-    Path("file.pem").write_text("")
+    pair = issued()
+    Path("file.pem").write_bytes(pair.certificate + encrypted(pair.key))
     line = refusal(IN_THE_FILE | {"protocol": "https"}, {"LARAVEL_ECHO_SERVER_SSL_PASS": "hush"})
-    assert line.startswith("environment: LARAVEL_ECHO_SERVER_SSL_PASS: keys with a passphrase cannot be read")
+    assert line.startswith("environment: LARAVEL_ECHO_SERVER_SSL_PASS: does not open the key in ")
     assert "hush" not in line
 
 

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.protocol import Factory
-from twisted.internet.testing import MemoryReactor
 
-from broadcaster.config.listen import resolve
+from broadcaster.settings import TLS
+from tests.certificates import PASSPHRASE, encrypted, issued
 from tests.echo_files import DEFAULTS, loaded, refusal
-from tests.sockets import certificate
 
 
 @pytest.fixture(autouse=True)
@@ -33,76 +30,72 @@ def test_e175_what_ends_in_no_port_is_refused(port: object) -> None:
 # ---- https ----------------------------------------------------------------------------------------------------
 
 MISSING = '{}: SSL paths are missing in server config; give sslCertPath and sslKeyPath, or set protocol to "http"'
-PEM = "-----BEGIN CERTIFICATE-----\n…\n"
 
 
 @pytest.fixture
-def https() -> dict[str, Any]:
-    Path("c:1.pem").write_text(PEM)
-    Path("chain.pem").write_text(PEM)
-    Path("key.pem").write_text("-----BEGIN PRIVATE KEY-----")
+def https(tmp_path: Path) -> dict[str, Any]:
+    pair = issued()
+    Path("c:1.pem").write_bytes(pair.certificate)
+    Path("chain.pem").write_bytes(pair.chain)
+    Path("key.pem").write_bytes(pair.key)
     return {"protocol": "https", "sslCertPath": "c:1.pem", "sslKeyPath": "key.pem", "sslPassphrase": ""}
 
 
-def test_https_is_an_ssl_endpoint(https: dict[str, Any]) -> None:
-    files = "privateKey=key.pem:certKey=c\\:1.pem"
-    assert loaded(https).server.listen == (f"ssl:6001:{files}",)
-    assert loaded(https | {"host": "1.2.3.4", "port": "443"}).server.listen == (f"ssl:443:{files}:interface=1.2.3.4",)
-    chained = (f"ssl:6001:{files}:extraCertChain=chain.pem",)
-    assert loaded(https | {"sslCertChainPath": "chain.pem"}).server.listen == chained
+def files(**more: str) -> TLS:
+    """What the files become: paths seen from the working directory, as in Node."""
+    here = {name: str(Path(path).absolute()) for name, path in more.items() if name != "passphrase"}
+    both = {"certificate": str(Path("c:1.pem").absolute()), "key": str(Path("key.pem").absolute())}
+    return TLS(**both | more | here)  # type: ignore[arg-type]
 
 
-def test_a_chain_in_the_certificates_own_file_is_sent_as_node_does(https: dict[str, Any]) -> None:
-    Path("c:1.pem").write_text(PEM * 2)
-    listen = ("ssl:6001:privateKey=key.pem:certKey=c\\:1.pem:extraCertChain=c\\:1.pem",)
-    assert loaded(https).server.listen == listen
+def test_https_is_tls_with_these_files(https: dict[str, Any]) -> None:
+    settings = loaded(https)
+    assert (settings.server.listen, settings.tls) == (("tls:6001",), files())
+    assert loaded(https | {"host": "::1", "port": "443"}).server.listen == ("tls:443:interface=\\:\\:1",)
+    assert loaded(https | {"sslCertChainPath": "chain.pem"}).tls == files(chain="chain.pem")
 
 
-def test_twisted_listens_there_with_all_certificates_of_the_file(https: dict[str, Any]) -> None:
-    Path("c:1.pem").write_bytes(certificate() * 2)
-    Path("key.pem").write_bytes(certificate())
-    (listen,) = loaded(https | {"host": "::1"}).server.listen
-    reactor = MemoryReactor()
-    serverFromString(reactor, resolve(listen)).listen(Factory())
-    ((port, _, tls, backlog, interface),) = reactor.sslServers
-    assert (port, backlog, interface) == (6001, 4096, "::1")
-    assert len(tls.extraCertChain) == 2
+def test_a_passphrase_opens_the_key(https: dict[str, Any]) -> None:
+    key = Path("key.pem")
+    key.write_bytes(encrypted(key.read_bytes()))
+    assert loaded(https | {"sslPassphrase": PASSPHRASE}).tls == files(passphrase=PASSPHRASE)
+
+
+def test_without_https_the_files_do_not_matter(https: dict[str, Any]) -> None:
+    settings = loaded(https | {"protocol": "http", "sslKeyPath": "gone.pem"})
+    assert (settings.server.listen, settings.tls) == (("tcp:6001",), TLS())
 
 
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        (
-            {"sslCertPath": ""},
-            MISSING.format("sslCertPath"),
-        ),
-        (
-            {"sslKeyPath": None},
-            MISSING.format("sslKeyPath"),
-        ),
-        (
-            {"sslPassphrase": "hush"},
-            "sslPassphrase: keys with a passphrase cannot be read; write the key without one: "
-            'openssl pkey -in "key.pem" -out FILE, and take this out',
-        ),
+        ({"sslCertPath": ""}, MISSING.format("sslCertPath")),
+        ({"sslKeyPath": None}, MISSING.format("sslKeyPath")),
         *(
             (
                 {key: "no.pem"},
-                f'{key}: "no.pem" cannot be read (No such file or directory); '
+                f"{key}: {{folder}}/no.pem cannot be read (No such file or directory); "
                 "check the path, and that the user that runs the server may read it",
             )
             for key in ("sslCertPath", "sslKeyPath", "sslCertChainPath")
         ),
         (
-            {"sslKeyPath": "a\0b"},
-            r'sslKeyPath: "a\u0000b" is no path; check the path, and that the user that runs the server may read it',
+            {"sslKeyPath": "c:1.pem"},
+            "sslKeyPath: {folder}/c:1.pem holds no PEM private key; "
+            "name the file that begins with BEGIN PRIVATE KEY, in PEM",
         ),
     ],
 )
-def test_https_without_what_it_needs_is_refused(https: dict[str, Any], changed: dict[str, Any], line: str) -> None:
-    assert refusal(https | changed) == line
+def test_https_without_what_it_needs_is_refused(
+    https: dict[str, Any], changed: dict[str, Any], line: str, tmp_path: Path
+) -> None:
+    assert refusal(https | changed) == line.format(folder=tmp_path)
 
 
-def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(https: dict[str, Any]) -> None:
-    Path("key.pem").write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-    assert refusal(https).startswith("sslKeyPath: the key has a passphrase and cannot be read; write the key without")
+@pytest.mark.parametrize("passphrase", ["", "not it"])
+def test_a_passphrase_that_is_missing_or_wrong_is_told_by_its_key(https: dict[str, Any], passphrase: str) -> None:
+    key = Path("key.pem")
+    key.write_bytes(encrypted(key.read_bytes()))
+    line = refusal(https | {"sslPassphrase": passphrase})
+    assert line.startswith("sslPassphrase: does not open" if passphrase else "sslPassphrase: is missing")
+    assert "not it" not in line

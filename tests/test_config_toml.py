@@ -217,7 +217,7 @@ def test_the_table_of_another_driver_called_options_is_kept_out() -> None:
         ("[server]\nmaxConnections = 1", "server.maxConnections: unknown key; did you mean server.max_connections?"),
         ("[sever]", "sever: unknown key; did you mean server?"),
         ("[server]\nevent_byte = 1", "server.event_byte: unknown key; did you mean limits.event_bytes?"),
-        ("[tls]", "tls: unknown key; the nearest that is known is limits"),
+        ("[tlz]", "tlz: unknown key; the nearest that is known is tls"),
         ("[limits]\nidentity = 1", "limits.identity: unknown key; the nearest that is known is limits.user_id_length"),
         ('source = "me"', "source: unknown key; the nearest that is known is socketio"),
         ('"\\u001b\\n" = 1', r'"\u001b\n": unknown key; the nearest that is known is server'),

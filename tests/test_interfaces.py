@@ -18,10 +18,11 @@ from broadcaster import interfaces
 from broadcaster.counters import Counters
 from broadcaster.drivers.memory import MemoryDriver
 from broadcaster.drivers.redis.options import Options
-from broadcaster.settings import Limits, SocketIO
+from broadcaster.settings import TLS, Limits, Server, SocketIO
 from broadcaster.sharing import Guard
 from tests.drivers import ScriptedDriver
 from tests.inprocess import InProcess
+from tests.sockets import certificate
 
 INTERFACES = [each for each in vars(interfaces).values() if isinstance(each, InterfaceClass) and each is not Interface]
 
@@ -41,8 +42,10 @@ def promised(implementation: type) -> list[InterfaceClass]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[InProcess]:
-    server = InProcess()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    pem = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem.write_bytes(certificate())
+    server = InProcess(server=Server(listen=("tcp:6001", "tls:6443")), tls=TLS(certificate=str(pem)))
     yield server
     server.stop()
 
@@ -74,6 +77,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "sharing.SharedWatch": lambda made, server: made(None, Guard("memory", Counters())),
     "subscription_counts.SubscriptionCounts": lambda made, server: made((), None, None, None, None, lambda: 0.0),
     "testing.sink.RecordingSink": lambda made, server: made(),
+    "tls.certificates.Certificates": lambda made, server: server.service.certificates,
     "web.engine_link.EngineLink": lambda made, server: made(
         "sid", 4, False, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
     ),

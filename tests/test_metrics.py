@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client.parser import text_string_to_metric_families
 
 from broadcaster.errors import DriverError
-from broadcaster.settings import Driver, Metrics
+from broadcaster.settings import TLS, Driver, Host, Metrics, Server
 from tests.drivers import ScriptedDriver, raising, serve
 from tests.inprocess import APP, Answer, InProcess, app_with
+from tests.sockets import certificate
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 
@@ -21,8 +23,15 @@ ROW = re.compile(r"\| `(?P<name>broadcaster_\w+)` \| (?P<kind>\w+) \| (?P<labels
 
 
 @pytest.fixture
-def server() -> Iterator[InProcess]:
-    server = InProcess(APP, app_with(id="4", key="other-key", secrets=("other-secret",)))
+def server(tmp_path: Path) -> Iterator[InProcess]:
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(certificate())
+    server = InProcess(
+        APP,
+        app_with(id="4", key="other-key", secrets=("other-secret",)),
+        server=Server(listen=("tcp:6001", "tls:6443")),
+        tls=TLS(certificate=str(pem), hosts=(Host(name="Other.Test", certificate=str(pem)),)),
+    )
     yield server
     server.stop()
 
@@ -37,7 +46,7 @@ def families(server: InProcess) -> dict[str, Any]:
     }
 
 
-def read(server: InProcess, name: str, **labels: str) -> float:
+def read(server: InProcess, name: str, /, **labels: str) -> float:
     """One number; 0 for a label that has not come up yet."""
     name = f"broadcaster_{name}"
     for family in families(server).values():
@@ -198,6 +207,14 @@ def test_a_broadcast_is_timed_from_delivery_to_the_last_subscriber(server: InPro
     assert read(server, "broadcast_seconds_count") == 2
     assert read(server, "broadcast_seconds_bucket", le="0.001") == 2
     assert read(server, "broadcast_seconds_sum") == 0
+
+
+def test_days_to_expiry_are_told_by_name(server: InProcess) -> None:
+    ends = load_pem_x509_certificate(certificate()).not_valid_after_utc.timestamp()
+    for name in ("server.test", "other.test"):
+        assert read(server, "certificate_expiry_days", name=name) == pytest.approx((ends - server.wall) / 86_400)
+    server.wall = ends + 43_200
+    assert read(server, "certificate_expiry_days", name="server.test") == -0.5
 
 
 # ---- where it is ----------------------------------------------------------------------------------------------

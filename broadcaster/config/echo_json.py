@@ -29,12 +29,14 @@ def settings(tree: Tree, place: Place) -> Settings:
     host = keys.take("host", text, "")
     socketio = keys.below("socketio")
     subscribers = keys.below("subscribers")
+    listen, tls = endpoint(keys, host)
     found = Settings(
         server=Server(
-            listen=(endpoint(keys, host),),
+            listen=(listen,),
             origins=socketio.take("origins", origins, ("*",)),
             compression=socketio.take("perMessageDeflate", wanted, False),
         ),
+        tls=tls,
         apps=apps(keys, host),
         socketio=engine(socketio),
         echo_api=EchoApi(

@@ -1,27 +1,36 @@
-"""Where laravel-echo-server.json says to listen: ``protocol``, ``host``, ``port`` and ``ssl…`` as one endpoint."""
+"""Where laravel-echo-server.json says to listen: ``protocol``, ``host`` and ``port``, and TLS by its ``ssl…`` keys."""
 
 from __future__ import annotations
 
+import os
 import re
 
 from twisted.internet.endpoints import quoteStringArgument as quote
 
 from broadcaster.config.echo_keys import Keys
 from broadcaster.config.loose import text
-from broadcaster.config.place import Place, quoted
+from broadcaster.config.place import Place
+from broadcaster.settings import TLS
+from broadcaster.tls.pairs import Unusable, read
 
 _PORT = re.compile(r"([0-9]{2,5})/?\Z")
-_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+_KEYS = {
+    "certificate": "sslCertPath",
+    "key": "sslKeyPath",
+    "chain": "sslCertChainPath",
+    "passphrase": "sslPassphrase",
+}
+"""The keys that say what ``[tls]`` says."""
 
 
-def endpoint(keys: Keys, host: str) -> str:
-    """The Twisted endpoint string; for ``https`` the files that it names have been looked at. Raises `ConfigError`."""
+def endpoint(keys: Keys, host: str) -> tuple[str, TLS]:
+    """What to listen on, and for ``https`` the certificate, which has been looked at. Raises `ConfigError`."""
     port = keys.take("port", _port, 6001)
     secure = keys.take("protocol", _secure, False)
-    certificates = _certificates(keys, secure)
+    tls = _certificate(keys, secure)
     keys.ignore("secureOptions", "is left out: TLS is 1.2 or later")
     interface = f":interface={quote(host)}" if host else ""
-    return f"ssl:{port}{certificates}{interface}" if secure else f"tcp:{port}{interface}"
+    return f"{'tls' if secure else 'tcp'}:{port}{interface}", tls
 
 
 def _port(value: object, place: Place) -> int:
@@ -42,37 +51,22 @@ def _secure(value: object, place: Place) -> bool:
             raise place.unexpected('"http" or "https"', value)
 
 
-def _certificates(keys: Keys, secure: bool) -> str:
-    certificate, key, chain, passphrase = (
-        keys.take(name, text, "") for name in ("sslCertPath", "sslKeyPath", "sslCertChainPath", "sslPassphrase")
-    )
+def _certificate(keys: Keys, secure: bool) -> TLS:
+    found = {ours: keys.take(theirs, text, "") for ours, theirs in _KEYS.items()}
     if not secure:
-        return ""
-    for name, path in (("sslCertPath", certificate), ("sslKeyPath", key)):
-        if not path:
+        return TLS()
+    for name in ("certificate", "key"):
+        if not found[name]:
             remedy = 'give sslCertPath and sslKeyPath, or set protocol to "http"'
-            raise keys.at(name).error("SSL paths are missing in server config", remedy)
-    plain = f"write the key without one: openssl pkey -in {quoted(key)} -out FILE"
-    if passphrase:
-        raise keys.at("sslPassphrase").error("keys with a passphrase cannot be read", f"{plain}, and take this out")
-    if b"ENCRYPTED" in _content(key, keys.at("sslKeyPath")):
-        raise keys.at("sslKeyPath").error("the key has a passphrase and cannot be read", plain)
-    # Node sends all that the certificate's file holds; Twisted takes the first and has to be told of the others.
-    several = _content(certificate, keys.at("sslCertPath")).count(_CERTIFICATE) > 1
-    if chain:
-        _content(chain, keys.at("sslCertChainPath"))
-    elif several:
-        chain = certificate
-    extra = f":extraCertChain={quote(chain)}" if chain else ""
-    return f":privateKey={quote(key)}:certKey={quote(certificate)}{extra}"
-
-
-def _content(path: str, place: Place) -> bytes:
+            raise keys.at(_KEYS[name]).error("SSL paths are missing in server config", remedy)
+    tls = TLS(
+        certificate=os.path.abspath(found["certificate"]),
+        key=os.path.abspath(found["key"]),
+        chain=os.path.abspath(found["chain"]) if found["chain"] else None,
+        passphrase=found["passphrase"] or None,
+    )
     try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        problem = f"{quoted(path)} cannot be read ({error.strerror})"
-    except ValueError:  # a null byte
-        problem = f"{quoted(path)} is no path"
-    raise place.error(problem, "check the path, and that the user that runs the server may read it")
+        read(tls)
+    except Unusable as error:
+        raise keys.at(_KEYS[error.key]).error(error.problem, error.remedy) from None
+    return tls

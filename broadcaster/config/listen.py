@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 BACKLOG = 4096
@@ -10,17 +11,26 @@ BACKLOG = 4096
 
 PROXIED = "haproxy:"
 
+_TLS = re.compile(r"tls:(?=[0-9]+(:|\Z))")
+
 
 def without_proxy(description: str) -> tuple[bool, str]:
     """Whether links there begin with a PROXY header, and the endpoint string of what follows it."""
     return description.startswith(PROXIED), description.removeprefix(PROXIED)
 
 
+def is_secure(description: str) -> bool:
+    """Whether it is TLS by the ``[tls]`` table: a ``tls:`` with a port. One with a path is Twisted's own."""
+    return _TLS.match(without_proxy(description)[1]) is not None
+
+
 def resolve(description: str) -> str:
     """A Twisted endpoint string: ``tcp:`` and ``ssl:`` listen on IPv4 and IPv6, with a backlog for storms.
 
-    Unless they say otherwise with ``interface`` and ``backlog``.
+    Unless they say otherwise with ``interface`` and ``backlog``. What `is_secure` becomes the ``tcp:`` that TLS is
+    spoken on.
     """
+    description = _TLS.sub("tcp:", description)
     if not description.startswith(("tcp:", "ssl:")):
         return description
     if "interface=" not in description and _has_ipv6():

@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -16,10 +17,14 @@ from broadcaster.config.files import unreadable
 from broadcaster.config.place import Path, Place, Tree
 from broadcaster.config.schema import read_table
 from broadcaster.errors import ConfigError
-from broadcaster.settings import EMBEDDED, Settings
+from broadcaster.settings import EMBEDDED, TLS, Certificate, Settings
 
 TOML = "broadcaster.toml"
 ECHO_JSON = "laravel-echo-server.json"
+
+Table = TypeVar("Table", bound=Certificate)
+
+_FILES = ("certificate", "key", "passphrase_file", "chain")
 
 _FIRST_APP = (
     'add [[apps]] with id = "app-id", key = "app-key" and secret = "…", '
@@ -58,7 +63,7 @@ def read(config: str | None, directory: str, environ: Mapping[str, str]) -> Read
     if file is not None and file.endswith(".json"):
         return _laravel_echo_server(file, environ)
     if file is not None:
-        return _overlaid(toml.read(file), environ, Settings(source=file))
+        return _overlaid(toml.read(file), environ, Settings(source=file), directory=os.path.dirname(file))
     return _overlaid({}, environ, EMBEDDED)
 
 
@@ -87,16 +92,33 @@ def _laravel_echo_server(file: str, environ: Mapping[str, str]) -> Reading:
 
 
 def _overlaid(
-    written: Tree, environ: Mapping[str, str], base: Settings, foreign: Mapping[Path, str] | None = None
+    written: Tree,
+    environ: Mapping[str, str],
+    base: Settings,
+    foreign: Mapping[Path, str] | None = None,
+    directory: str = "",
 ) -> Reading:
-    """What ``written`` says over ``base``, and ``environ`` over both; of ``foreign`` ``base`` knows already."""
+    """What ``written`` says over ``base``, and ``environ`` over both; of ``foreign`` ``base`` knows already.
+
+    Relative paths are seen from ``directory``.
+    """
     tree, variables = overlay(written, environ)
     settings = read_table(Settings, tree, Place(base.source, variables), base)
     if not settings.apps:
         raise ConfigError(base.source, "apps", "no app is configured", _FIRST_APP)
     source = f"{base.source} and the environment" if foreign or tree != written else base.source
     Apps(settings.apps, source)
-    return Reading(replace(settings, source=source), base, written, variables, foreign or {})
+    in_force = replace(settings, source=source, tls=_rooted(settings.tls, directory))
+    return Reading(in_force, base, written, variables, foreign or {})
+
+
+def _rooted(tls: Table, directory: str) -> Table:
+    """``tls`` with its files as seen from ``directory``, that of the file which names them."""
+    files = {name: getattr(tls, name) for name in _FILES}
+    rooted = {name: os.path.abspath(os.path.join(directory, file)) for name, file in files.items() if file is not None}
+    if isinstance(tls, TLS):
+        return replace(tls, **rooted, hosts=tuple(_rooted(host, directory) for host in tls.hosts))
+    return replace(tls, **rooted)
 
 
 def _exists(file: str) -> bool:

@@ -23,7 +23,7 @@ from broadcaster.web.forwarded import TrustedProxies
 from broadcaster.web.http import Held, Request, Response, encode, text
 from broadcaster.web.outbox import Outbox, Turns
 from broadcaster.web.reading import Reading, Stage
-from broadcaster.web.transports import is_secure
+from broadcaster.web.transports import is_secure, slim
 from broadcaster.wheel import Wheel
 
 IDLE_SECONDS = 90.0
@@ -238,6 +238,7 @@ class FrontDoor(Protocol):
             return
         self._doors.wheel.clear(self)
         protocol = upgrade.take(self.transport, self._outbox)
+        slim(self.transport)
         if rest:
             protocol.dataReceived(rest)
 

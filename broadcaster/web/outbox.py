@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from broadcaster.counters import Counters
 from broadcaster.settings import SlowClient
-from broadcaster.web.transports import is_clear, is_secure, plain_socket
+from broadcaster.web.transports import is_clear, is_sealing, is_secure, plain_socket, write_sealed
 
 SLICE = 0.002
 """Seconds that broadcasting may take of a turn before the reactor looks after everybody else."""
@@ -131,6 +131,7 @@ class Outbox:
         "_closing",
         "_paused",
         "_queue",
+        "_sealing",
         "_socket",
         "_transport",
         "_turns",
@@ -141,6 +142,7 @@ class Outbox:
         self.overflowed: Callable[[], None] | None = None
         self._transport = transport
         self._socket = plain_socket(transport)
+        self._sealing = is_sealing(transport)
         self._turns = turns
         self._queue: list[bytes] = []
         self._backlog: deque[tuple[bytes, bool]] | None = None
@@ -167,7 +169,9 @@ class Outbox:
         data = queue[0] if len(queue) == 1 else b"".join(queue)
         queue.clear()
         self._turns.counters.bytes_sent += len(data)
-        if self._socket is None:
+        if self._sealing:
+            write_sealed(self._transport, data)
+        elif self._socket is None:
             self._transport.write(data)
         elif is_clear(self._transport):
             self._send(data)
