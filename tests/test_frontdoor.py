@@ -812,6 +812,27 @@ def test_a_good_stream_with_something_in_it_never_fails(junk: bytes, place: int,
     survive(cut(STREAM[:place] + junk + STREAM[place + missing :], [place, 3 * place]))
 
 
+def test_what_parsed_a_link_goes_at_once_and_is_no_garbage_to_be_searched_for() -> None:
+    def count() -> int:
+        return sum(type(thing).__name__ == "HttpRequestParser" for thing in gc.get_objects())
+
+    server = InProcess()
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        for start in (b"", b"GE", get("/up"), get("/up", b"Connection: close\r\n"), b"nonsense\r\n\r\n"):
+            link = server.link()
+            server.feed(link, start)
+            server.drop(link)
+        client = server.open()
+        assert count() == before
+        client.drop()
+    finally:
+        gc.enable()
+        server.stop()
+
+
 def test_links_leave_nothing_behind() -> None:
     def visit() -> None:
         for start in (b"", b"GE", get("/up"), post("/x", b"")[:-5], b"nonsense\r\n\r\n", get("/up") * 50):

