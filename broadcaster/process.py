@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
-_log = Logger()
+def obey(reactor: Any, terminate: Callable[[], None], interrupt: Callable[[], None]) -> None:
+    """From now on SIGTERM calls ``terminate`` and SIGINT ``interrupt``, in a turn of the reactor.
 
-
-def obey(reactor: Any, drain: Callable[[], Deferred[None]]) -> None:
-    """From now on SIGTERM calls ``drain`` and stops the reactor when that fires; SIGINT, or a second one, at once.
-
-    Either way the exit status is 0. Twistd's own handlers end with 143 and are set when the reactor starts, so this
-    must be called when it runs.
+    Twistd's own handlers end with 143 and are set when the reactor starts, so this must be called when it runs.
     """
-    draining = False
+    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
+    signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(interrupt))
 
-    def term() -> None:
-        nonlocal draining
-        if draining:
-            stop()
-            return
-        draining = True
-        _log.info("SIGTERM: draining")
-        drain().addBoth(lambda _: stop())
 
-    def stop() -> None:
-        if reactor.running:
-            reactor.stop()
-
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(term))
-    signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(stop))
+def started() -> float | None:
+    """When this process was started, in seconds since the machine was; None where the kernel does not say."""
+    try:
+        with open("/proc/self/stat", "rb") as stream:
+            # The name in parentheses may hold anything; after it comes field 3, and the start is field 22.
+            fields = stream.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 GC_THRESHOLDS = (20_000, 20, 20)

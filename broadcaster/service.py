@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -21,14 +21,16 @@ from broadcaster.apps import Apps
 from broadcaster.auth.prefixes import Prefixes, Watched
 from broadcaster.auth.subscription import SignatureAuthorizer
 from broadcaster.cache import Cache
-from broadcaster.config.listen import is_secure, resolve, without_proxy
+from broadcaster.config.listen import is_secure
 from broadcaster.counters import Counters
 from broadcaster.drain import Drain
-from broadcaster.errors import BroadcasterError, ConfigError, DriverError
+from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
+from broadcaster.inheritance import Inherited
 from broadcaster.interfaces import IDriver, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
+from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
 from broadcaster.metrics import CONTENT_TYPE, Metrics
 from broadcaster.plugins import driver_maker, make_driver
@@ -63,10 +65,6 @@ TICK = 1.0
 
 DRIVER_SECONDS = 5.0
 """How long the driver may take to stop before the process goes on without it."""
-
-
-class Unlistenable(BroadcasterError):
-    """An address cannot be listened on; ``str()`` is one line that names it and the remedy."""
 
 
 def build(
@@ -176,69 +174,54 @@ class BroadcasterService(Service):
         self._driver = driver
         self._readiness = IReadiness(driver, None)
         self._admission = admission
-        self._proxied = proxied
         self.certificates = certificates
-        self._listeners: list[tuple[str, str, Factory]] = []
-        self._ports: list[Any] = []
+        self.notes = list(settings.notes)
+        """What an operator is warned of when it starts."""
+        self.listeners = Listeners(reactor, settings.source, proxied)
         self._releases: list[Callable[[], None]] = []
         self._driver_fault: str | None = "the driver has not started"
         self._turning, self._tick = LoopingCall(ticks), ticks.seconds
         self._turning.clock = reactor
-        self._drain = Drain(reactor, hub, settings.server.drain_seconds)
+        self._drain = Drain(reactor, hub)
 
     def listen(self, key: str, description: str, factory: Factory) -> None:
         """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
         if self.certificates is not None and is_secure(description):
             factory = _over_tls(self.certificates, factory)
-        self._listeners.append((key, description, factory))
+        self.listeners.add(key, description, factory)
 
     def at_stop(self, release: Callable[[], None]) -> None:
         """Call ``release`` when the service stops."""
         self._releases.append(release)
 
-    def bind(self) -> None:
-        """Take the addresses, so that one which is taken is told at once; raises `Unlistenable` or `ConfigError`."""
-        for key, description, factory in self._listeners:
-            has_header, endpoint = without_proxy(description)
-            try:
-                listening = serverFromString(self._reactor, resolve(endpoint)).listen(factory)
-            except Exception as error:
-                problem = f"{description!r} is no address to listen on ({error})"
-                raise ConfigError(self.settings.source, key, problem, 'write e.g. "tcp:6001"') from None
-            if has_header:
-                listening.addCallback(self._expect_header)
-            listening.addCallbacks(self._ports.append, partial(self._unlistenable, key, description))
-            if isinstance(listening.result, Failure):
-                failure, _ = listening.result, listening.addErrback(lambda _: None)
-                self.unbind()
-                failure.raiseException()
-
-    def _expect_header(self, port: Any) -> Any:
-        # On the port and not within the endpoint, which may make TLS of its factory: the header comes before that.
-        port.factory = self._proxied(port.factory)
-        return port
-
-    def _unlistenable(self, key: str, description: str, failure: Failure) -> Failure:
-        error = failure.value
-        reason = error.socketError.strerror if isinstance(error, CannotListenError) else str(error)
-        remedy = f"stop the server that has it, or change {key}"
-        return Failure(Unlistenable(f"cannot listen on {description}: {reason}; {remedy}"))
-
-    def unbind(self) -> Deferred[Any]:
-        """Listen no more."""
-        ports, self._ports = self._ports, []
-        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
-
-    @property
-    def addresses(self) -> list[Any]:
-        """Where it listens, as Twisted tells addresses."""
-        return [port.getHost() for port in self._ports]
+    def bind(self, inherited: Inherited | None = None) -> None:
+        """Take the addresses, or what was ``inherited`` of them; raises `Unlistenable` or `ConfigError`."""
+        self.listeners.bind(inherited or Inherited())
 
     def unready(self) -> list[str]:
         """Why this process should get no traffic; empty while it should."""
         reasons = ["shutting down"] if self._admission.draining else []
         faults = list(self._readiness.faults()) if self._readiness is not None else []
         return reasons + (faults or ([self._driver_fault] if self._driver_fault else []))
+
+    @property
+    def healthy(self) -> bool:
+        """Whether seconds pass here as they should."""
+        return bool(self._turning.running)
+
+    def status(self) -> dict[str, object]:
+        """How it is, for an operator."""
+        reasons = self.unready()
+        return {
+            "source": self.settings.source,
+            "driver": self.settings.driver.name,
+            "listening": [_spelled(address) for address in self.listeners.addresses],
+            "draining": self._admission.draining,
+            "ready": not reasons,
+            "reasons": reasons,
+            "connections": self.hub.count(),
+            "channels": sum(1 for _ in self.hub.occupancy()),
+        }
 
     def startService(self) -> None:
         """See `Service`."""
@@ -249,7 +232,7 @@ class BroadcasterService(Service):
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
         listening = ", ".join(self.settings.server.listen)
         self._log.info("{source}: driver {driver}, listening on {listening}", **self._told(listening))
-        for note in self.settings.notes:
+        for note in self.notes:
             self._log.warn("{note}", note=note)
 
     def _told(self, listening: str) -> dict[str, str]:
@@ -262,10 +245,13 @@ class BroadcasterService(Service):
         self._driver_fault = f"driver {name} did not start"
         self._log.error("driver {name} did not start: {reason}", name=name, reason=str(DriverError.of(failure.value)))
 
-    def drain(self) -> Deferred[None]:
-        """Let nobody in any more and send everybody to a successor; fires when the last client is gone."""
+    def drain(self, seconds: float | None = None) -> Deferred[None]:
+        """Let nobody in any more and send everybody to a successor; fires when the last client is gone.
+
+        It takes ``seconds``, or as long as is configured; said again, so long from then.
+        """
         self._admission.draining = True
-        return self._drain.start()
+        return self._drain.spread(self.settings.server.drain_seconds if seconds is None else seconds)
 
     def stopService(self) -> Deferred[Any]:
         """See `Service`."""
@@ -274,7 +260,7 @@ class BroadcasterService(Service):
             self._turning.stop()
         for release in self._releases:
             release()
-        return self.unbind().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
+        return self.listeners.close().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
 
     def _stop_driver(self) -> Deferred[None]:
         stopping: Deferred[None] = maybeDeferred(self._driver.stop)
@@ -346,6 +332,13 @@ def _over_tls(certificates: Certificates, factory: Factory) -> Factory:
     wrapping.protocol = TLSMemoryBIOProtocol
     over: Factory = wrapping
     return over
+
+
+def _spelled(address: Any) -> str:
+    if isinstance(address, UNIXAddress):
+        return f"unix:{os.fsdecode(address.name or b'')}"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
 
 
 def _overdue(result: object, seconds: float) -> None:

@@ -5,19 +5,25 @@ A number that bounds something means "no bound" when it is 0.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from msgspec import Struct, field
 
 
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[server]``: where to listen and whom to believe. Times in seconds."""
+    """``[server]``: where to listen and whom to believe. Times in seconds.
+
+    ``control`` is the path of the control socket, from the directory of the configuration; empty for none.
+    """
 
     listen: tuple[str, ...] = ("tcp:6001",)
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     origins: tuple[str, ...] = ("*",)
     max_connections: int = 0
     drain_seconds: float = 30
+    stop_seconds: float = 2
+    control: str = "broadcaster.sock"
     compression: bool = False
 
 
@@ -180,7 +186,10 @@ class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of it; ``source`` names where it came from, ``notes`` says what went unheard there: both are for people."""
+    """All of it; ``source`` names where it came from, ``notes`` says what went unheard there: both are for people.
+
+    ``directory`` is where relative paths count from, "" for the current one.
+    """
 
     server: Server = Server()
     tls: TLS = TLS()
@@ -195,6 +204,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     demo: bool = False
     source: str = "defaults"
     notes: tuple[str, ...] = ()
+    directory: str = ""
+
+    @property
+    def control_path(self) -> str | None:
+        """Where the control socket is, from the current directory; None where there is none."""
+        return os.path.join(self.directory, self.server.control) if self.server.control else None
 
 
 EMBEDDED = Settings(

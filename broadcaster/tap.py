@@ -12,20 +12,30 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 from twisted.python.components import Componentized
 
+from broadcaster.claim import PATIENCE, Claim, Running, claim
 from broadcaster.config import load
 from broadcaster.errors import BroadcasterError, ConfigError
+from broadcaster.inheritance import Inherited, activated
 from broadcaster.logs import observer
-from broadcaster.process import obey, poll_directly, settle
+from broadcaster.notify import Notifier
+from broadcaster.operation import Operation
+from broadcaster.process import poll_directly, settle
 from broadcaster.service import build
+from broadcaster.settings import Settings
 
 
 class Options(usage.Options):
     """What may follow ``twistd broadcaster``."""
 
-    synopsis = "[--config FILE] [--dir DIR] [--listen ENDPOINT]…"
+    synopsis = "[--config FILE] [--dir DIR] [--listen ENDPOINT]… [--sole [--force]]"
     optParameters: ClassVar[list[list[Any]]] = [
         ["config", "c", None, "Configuration file; else broadcaster.toml in --dir, else the embedded default."],
         ["dir", "d", ".", "Directory to look for the configuration in."],
+    ]
+
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["sole", None, "Be the only server of this configuration: wait 3 s for another to end, then refuse to run."],
+        ["force", None, "Take over from another server of this configuration though it does not end."],
     ]
 
     def __init__(self) -> None:
@@ -70,18 +80,34 @@ def makeService(options: Options) -> IService:
     """The server, bound to its addresses. What is wrong is one line on standard error and an exit status."""
     from twisted.internet import reactor
 
+    claimed: Claim | None = None
     try:
         settings = load(options["config"], options["dir"], os.environ)
         if options["listen"]:
             settings = replace(settings, server=replace(settings.server, listen=tuple(options["listen"])))
         service = build(reactor, settings)
-        service.bind()
+        try:
+            claimed = _claim(settings, options)
+        except Running as running:
+            if options["sole"]:
+                raise
+            service.notes.append(f"{running}: this one runs without a control socket")
+        service.bind(claimed.inherited(activated()) if claimed else Inherited(activated()))
     except BroadcasterError as error:
+        if claimed is not None:
+            claimed.give_up()
         sys.stderr.write(f"broadcaster: {error}\n")
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
     root = Logged(observer(settings.log, options.parent or {}))
     IService(service).setServiceParent(root)
+    IService(Operation(reactor, service, claimed, Notifier(os.environ))).setServiceParent(root)
     reactor.callWhenRunning(settle)
     reactor.callWhenRunning(poll_directly, reactor)
-    reactor.callWhenRunning(obey, reactor, service.drain)
     return root
+
+
+def _claim(settings: Settings, options: Options) -> Claim | None:
+    path = settings.control_path
+    if path is None:
+        return None
+    return claim(path, settings.source, bool(options["force"]), PATIENCE if options["sole"] else 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import random
 import signal
@@ -14,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 """The command beside the Python that runs the tests, so that it finds the installed package and its plugin."""
@@ -110,15 +112,22 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("BROADCASTER_", "PYTHON"))}
 
 
+_numbers = itertools.count(2)
+
+
 class Server:
     """A server that runs while the ``with`` block does, and must have said nothing about an unhandled error.
 
     ``config`` is the text of its ``broadcaster.toml``, or None for no file at all. It listens on ``port``, by default a
-    free one, whatever that says.
+    free one, whatever that says. `beside` is for another one in the same directory.
     """
+
+    _folder: tempfile.TemporaryDirectory[str] | None = None
+    directory: Path
 
     def __init__(self, config: str | None = CONFIG, *options: str, port: int | None = None, **environment: str) -> None:
         self.port = port or free_port()
+        self._name = "server"
         self._config = config
         self._options = options
         self._environment = environment
@@ -131,16 +140,26 @@ class Server:
     def websocket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/app/{KEY}?protocol=7&client=js&version=8.4.0"
 
+    def beside(self, *options: str, port: int | None = None, **environment: str) -> Server:
+        """One that shares the directory, the configuration and, unless another is named, the port of this one."""
+        other = Server(None, *options, port=port or self.port, **environment)
+        other.directory = self.directory
+        other._name = f"server-{next(_numbers)}"
+        return other
+
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="broadcaster-")
-        self.directory = Path(self._folder.name)
+        if not hasattr(self, "directory"):
+            self._folder = tempfile.TemporaryDirectory(prefix="broadcaster-")
+            self.directory = Path(self._folder.name)
         if self._config is not None:
             (self.directory / "broadcaster.toml").write_text(self._config)
         try:
-            self.start()
+            if not hasattr(self, "_process"):
+                self.launch()
+            until(self._ready, "the server's start")
         except BaseException:
             self.kill()
-            self._folder.cleanup()
+            self._cleanup()
             raise
         return self
 
@@ -155,13 +174,22 @@ class Server:
                 error.add_note(f"the server said:\n{self.log()}")
         finally:
             self.kill()
+            self._cleanup()
+
+    def _cleanup(self) -> None:
+        if self._folder is not None:
             self._folder.cleanup()
 
     def start(self) -> None:
         """Start on the same port and with the same files; return once it is ready."""
+        self.launch()
+        until(self._ready, "the server's start")
+
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
         listen = f"tcp:{self.port}:interface=127.0.0.1"
         command = [TWISTD, "-n", "--pidfile=", "broadcaster", *self._options, "--listen", listen]
-        with (self.directory / "output.txt").open("ab") as output, (self.directory / "errors.txt").open("ab") as errors:
+        with self._said("output").open("ab") as output, self._said("errors").open("ab") as errors:
             self._process = subprocess.Popen(
                 command,
                 cwd=self.directory,
@@ -170,7 +198,6 @@ class Server:
                 stdout=output,
                 stderr=errors,
             )
-        until(self._ready, "the server's start")
 
     @property
     def pid(self) -> int:
@@ -194,10 +221,28 @@ class Server:
         return self.output() + self.errors()
 
     def output(self) -> str:
-        return (self.directory / "output.txt").read_text()
+        return self._said("output").read_text()
 
     def errors(self) -> str:
-        return (self.directory / "errors.txt").read_text()
+        return self._said("errors").read_text()
+
+    def _said(self, where: str) -> Path:
+        return self.directory / f"{self._name}-{where}.txt"
+
+    def control(self, do: str, **more: object) -> dict[str, Any]:
+        """Ask on the control socket; the answer."""
+        with self.controlling() as link, link.makefile("rwb") as lines:
+            lines.write(json.dumps({"do": do, **more}).encode() + b"\n")
+            lines.flush()
+            answer: dict[str, Any] = json.loads(lines.readline())
+            return answer
+
+    def controlling(self) -> socket.socket:
+        """A connection to the control socket."""
+        link = socket.socket(socket.AF_UNIX)
+        link.settimeout(PATIENCE)
+        link.connect(str(self.directory / "broadcaster.sock"))
+        return link
 
     def assert_no_traceback(self) -> None:
         log = self.log()

@@ -23,7 +23,7 @@ class Serving:
         self.skipped = 0.0
         self.settings = Settings(apps=(APP,), **more)
         self.service = build(reactor, self.settings, clock=lambda: time.monotonic() + self.skipped)
-        self._listening = listening(kind, self.service._listeners[0][2])
+        self._listening = listening(kind, self.service.listeners.factories[0])
         self.publishers: list[Peer] = []
 
     def __enter__(self) -> Self:

@@ -223,10 +223,10 @@ def test_days_to_expiry_are_told_by_name(server: InProcess) -> None:
 def test_a_listener_of_its_own_takes_it_away_from_the_others() -> None:
     server = InProcess(metrics=Metrics(listen="tcp:9601"))
     assert server.http("GET", "/metrics").status == 404
-    (_, _, public), (key, description, private) = server.service._listeners
-    assert (key, description) == ("metrics.listen", "tcp:9601")
-    assert public is server.doors
-    server.doors = private
+    (public, private) = server.service.listeners._wanted
+    assert (private.key, private.description) == ("metrics.listen", "tcp:9601")
+    assert public.factory is server.doors
+    server.doors = private.factory
     assert server.http("GET", "/metrics").text.startswith("# HELP broadcaster_ready ")
     for path in ("/", "/up", "/apps/3/channels", f"/app/{APP.key}"):
         answer = server.http("GET", path)
@@ -237,5 +237,5 @@ def test_a_listener_of_its_own_takes_it_away_from_the_others() -> None:
 def test_it_can_be_switched_off() -> None:
     server = InProcess(metrics=Metrics(enabled=False, listen="tcp:9601"))
     assert server.http("GET", "/metrics").status == 404
-    assert len(server.service._listeners) == 1
+    assert len(server.service.listeners.factories) == 1
     server.stop()

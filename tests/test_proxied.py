@@ -70,7 +70,7 @@ def house(
         reactor, Settings(apps=(app,), server=Server(listen=(listen,), trusted_proxies=trusted)), clock.seconds
     )
     service.bind()
-    (address,) = service.addresses
+    (address,) = service.listeners.addresses
     peers: list[Peer] = []
 
     def connect() -> Peer:
@@ -83,7 +83,7 @@ def house(
         for peer in peers:
             peer.socket.close()
         stopped: list[Any] = []
-        service.unbind().addBoth(stopped.append)
+        service.listeners.close().addBoth(stopped.append)
         run_until(lambda: stopped, "the end of listening")
         run_until(lambda: not service.hub.connections(), "the end of the links")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,12 @@ from twisted.logger import capturedLogs
 
 from broadcaster.auth.endpoint import AuthEndpoint
 from broadcaster.errors import ConfigError
-from broadcaster.service import BroadcasterService, Unlistenable, build
+from broadcaster.listeners import Unlistenable
+from broadcaster.service import BroadcasterService, build
 from broadcaster.settings import EMBEDDED, Auth, Metrics, Server, Settings
 from tests.inprocess import APP, InProcess, app_with, server_with
+from tests.sockets import Peer, run_until
+from tests.sockets import reactor as real_reactor
 
 
 def service(*listen: str, reactor: Any = None, **settings: Any) -> BroadcasterService:
@@ -46,13 +50,20 @@ def test_it_listens_where_it_is_told_with_room_for_a_storm() -> None:
         (6001, 4096, "127.0.0.1"),
         (6003, 7, "127.0.0.1"),
     ]
-    assert [address.port for address in bound.addresses] == [6001, 6003]
+    assert [address.port for address in bound.listeners.addresses] == [6001, 6003]
 
 
 def test_a_unix_socket_is_as_good(tmp_path: Any) -> None:
-    reactor = MemoryReactorClock()
-    service(f"unix:{tmp_path}/http.sock", reactor=reactor).bind()
-    assert [path for path, *_ in reactor.unixServers] == [f"{tmp_path}/http.sock"]
+    bound = service(f"unix:{tmp_path}/http.sock:mode=640", reactor=real_reactor)
+    bound.bind()
+    assert stat.filemode((tmp_path / "http.sock").lstat().st_mode) == "srw-r-----"
+    with Peer(f"{tmp_path}/http.sock") as peer:
+        peer.send(b"GET /up HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert peer.read_until(lambda data: data.endswith(b"OK\n"))
+    stopped: list[object] = []
+    bound.listeners.close().addBoth(stopped.append)
+    run_until(lambda: stopped, "the end of listening")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics_may_have_an_address_of_their_own() -> None:
@@ -78,7 +89,7 @@ def test_an_address_that_is_taken_is_one_line_and_nothing_stays_bound(key: str, 
         "cannot listen on tcp:6002:interface=127.0.0.1: Address already in use; "
         f"stop the server that has it, or change {key}"
     )
-    assert bound.addresses == []
+    assert bound.listeners.addresses == []
 
 
 @pytest.mark.parametrize("wrong", ("tpc:6001", "tcp:", "6001", "", "tcp:port"))
@@ -121,7 +132,7 @@ def test_stopping_lets_go_of_the_addresses() -> None:
     bound.startService()
     stopped: list[object] = []
     bound.stopService().addBoth(stopped.append)
-    assert (bound.addresses, len(stopped)) == ([], 1)
+    assert (bound.listeners.addresses, len(stopped)) == ([], 1)
 
 
 def test_stopping_what_was_never_started_is_no_error() -> None:

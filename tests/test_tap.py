@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from twisted.logger import ILogObserver
 from twisted.plugin import getPlugins
 
 from broadcaster.errors import ConfigError
-from broadcaster.service import Unlistenable
+from broadcaster.listeners import Unlistenable
 from broadcaster.tap import Options, makeService
 
 Make = Callable[..., Any]
@@ -41,18 +41,22 @@ def reactor(monkeypatch: pytest.MonkeyPatch) -> Reactor:
 
 
 @pytest.fixture
-def make(reactor: Reactor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make(reactor: Reactor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """`makeService` by a command line, in an empty directory and environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {})
+    made = []
 
     def make(*arguments: str, **twistd: Any) -> Any:
         options = Options()
         options.parent = {"nodaemon": True, **twistd}
         options.parseOptions(arguments)
-        return makeService(options)
+        made.append(makeService(options))
+        return made[-1]
 
-    return make
+    yield make
+    for root in made:
+        root.stopService()
 
 
 def ports(reactor: Reactor) -> list[int]:
@@ -109,10 +113,10 @@ def test_a_wrong_command_line_is_one_line_and_status_2(
 
 def test_with_nothing_at_all_it_is_the_embedded_default(make: Make, reactor: Reactor) -> None:
     root = make()
-    (service,) = root.services
+    service, _ = root.services
     assert service.settings.source == "embedded default"
     assert ports(reactor) == [6001]
-    assert reactor.upcoming == ["settle", "poll_directly", "obey"]
+    assert reactor.upcoming == ["settle", "poll_directly"]
     assert IService.providedBy(root)
 
 
@@ -120,12 +124,12 @@ def test_the_file_in_the_directory_counts(make: Make, reactor: Reactor, tmp_path
     (tmp_path / "etc").mkdir()
     app = '[[apps]]\nid = "a"\nkey = "k"\nsecret = "s"\n'
     (tmp_path / "etc" / "broadcaster.toml").write_text(f'[server]\nlisten = ["{LISTEN}"]\n{app}')
-    (service,) = make("--dir", "etc").services
+    service, _ = make("--dir", "etc").services
     assert [app.id for app in service.settings.apps] == ["a"]
 
 
 def test_addresses_on_the_command_line_replace_the_configured_ones(make: Make, reactor: Reactor) -> None:
-    (service,) = make("-l", "tcp:7001:interface=127.0.0.1", "-l", "tcp:7002:interface=127.0.0.1").services
+    service, _ = make("-l", "tcp:7001:interface=127.0.0.1", "-l", "tcp:7002:interface=127.0.0.1").services
     assert ports(reactor) == [7001, 7002]
     assert service.settings.server.listen == ("tcp:7001:interface=127.0.0.1", "tcp:7002:interface=127.0.0.1")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
@@ -60,6 +61,12 @@ def load(config: str | None, directory: str, environ: Mapping[str, str]) -> Sett
 def read(config: str | None, directory: str, environ: Mapping[str, str]) -> Reading:
     """As `load`, for whoever wants to know where a value came from."""
     file = config if config is not None else found(directory)
+    beside = os.path.dirname(file) if file is not None else directory
+    reading = _read(file, environ)
+    return dataclasses.replace(reading, settings=replace(reading.settings, directory="" if beside == "." else beside))
+
+
+def _read(file: str | None, environ: Mapping[str, str]) -> Reading:
     if file is not None and file.endswith(".json"):
         return _laravel_echo_server(file, environ)
     if file is not None:

@@ -24,11 +24,11 @@ def keys(struct: type[Struct]) -> dict[str, object]:
     """The keys that a table of ``struct`` may have, and their types.
 
     They are its fields, but for what is written otherwise than it is kept: an app's only secret, a driver's
-    options (tables beside its name), and ``source`` and ``notes``, which nobody writes.
+    options (tables beside its name), and ``source``, ``notes`` and ``directory``, which nobody writes.
     """
     kinds = {field.name: _without_none(field.type) for field in fields(struct)}
     if struct is Settings:
-        del kinds["source"], kinds["notes"]
+        del kinds["source"], kinds["notes"], kinds["directory"]
     elif struct is Driver:
         del kinds["options"]
     elif struct is App:

@@ -37,7 +37,7 @@ class MemoryServer:
         self.service = build(
             self.reactor, self.settings, clock=self.reactor.seconds, now=lambda: self.wall, driver=using
         )
-        self.doors = self.service._listeners[0][2]
+        self.doors = self.service.listeners.factories[0]
         self.service._reactor = self.reactor
         self.links: list[FakeTransport] = []
         self.clients: list[Client] = []

@@ -1,0 +1,144 @@
+"""What becomes of a running server from outside: by signals, the control socket, systemd and a successor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from time import monotonic
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from broadcaster.claim import Claim
+from broadcaster.control import Asking, Control, Reply
+from broadcaster.handover import Handover
+from broadcaster.notify import Notifier
+from broadcaster.process import obey, started
+from broadcaster.service import BroadcasterService
+
+
+class Operation(Service):
+    """Ends the server, hands it over, and says how it is. ``claim`` is None where it runs without a control socket."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, service: BroadcasterService, claim: Claim | None, notifier: Notifier) -> None:
+        self._reactor = reactor
+        self._service = service
+        self._claim = claim
+        self._notifier = notifier
+        self._began = monotonic()
+        self._ending = False
+        self._ready = False
+        self._awaiting: Deferred[None] | None = None
+        """Fires when a server that was asked to stop waits for a successor no more; None where it does not wait."""
+        self._handover: Handover | None = None
+        self.control = Control({"status": self._status, "stop": self._stop})
+        if claim is not None:
+            handover = Handover(claim, service.listeners, lambda: self._ending, self._succeeded)
+            self._handover = handover
+            self.control.verbs |= {
+                "takeover": handover.takeover,
+                "release": handover.release,
+                "taken": handover.taken,
+            }
+        self._watching = LoopingCall(self._watch)
+        self._watching.clock = reactor
+
+    def startService(self) -> None:
+        """See `Service`: it begins when the reactor runs, for only then are the signals ours and is anybody served."""
+        Service.startService(self)
+        if self._claim is not None:
+            self.control.listen(self._reactor, self._claim.control)
+        self._reactor.callWhenRunning(self._begin)
+
+    def _begin(self) -> None:
+        obey(self._reactor, self._terminate, self._stop_now)
+        if self._claim is not None:
+            self._claim.served()
+        if self._notifier.active:
+            self._watching.start(min(1.0, (self._notifier.watchdog or 2.0) / 2))
+
+    def stopService(self) -> Deferred[Any] | None:
+        """See `Service`: the addresses are free before the lock is, so that who gets the lock gets them."""
+        Service.stopService(self)
+        if self._watching.running:
+            self._watching.stop()
+        claim, self._claim = self._claim, None
+        if claim is None:
+            return None
+        self.control.surrender({})
+        if self._handover is not None and self._handover.under_way:
+            self._service.listeners.surrender()
+            claim.surrender()
+            return None
+        return self._service.listeners.close().addCallback(lambda _: claim.give_up())
+
+    # ---- the end ----------------------------------------------------------------------------------------------
+
+    def _terminate(self) -> None:
+        """SIGTERM."""
+        if self._ending:
+            self._stop_now()
+            return
+        self._log.info("SIGTERM: draining")
+        self._notifier.tell(STOPPING=1, STATUS="draining")
+        self._end(self._service.settings.server.drain_seconds, succeed(None))
+
+    def _stop(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
+        """Stop, unless this server was started later than who asks, as its successor."""
+        since, ours = asked.get("started"), started()
+        if isinstance(since, int | float) and ours is not None and since <= ours:
+            return {"pid": os.getpid(), "stopping": False}
+        if not self._ending:
+            seconds = self._service.settings.server.stop_seconds
+            self._log.info("asked to stop: draining")
+            self._awaiting = deferLater(self._reactor, seconds)
+            self._awaiting.addErrback(lambda _: None)
+            self._end(seconds, self._awaiting)
+        return {"pid": os.getpid(), "stopping": True}
+
+    def _end(self, seconds: float, awaiting: Deferred[None]) -> None:
+        self._ending = True
+        drained = self._service.drain(seconds)
+        drained.addBoth(lambda _: awaiting).addBoth(lambda _: self._stop_now())
+
+    def _stop_now(self) -> None:
+        if self._reactor.running:
+            self._reactor.stop()
+
+    def _succeeded(self, pid: int) -> None:
+        """Somebody else serves from now on."""
+        self._log.info("process {pid} has taken over", pid=pid)
+        self._notifier.tell(MAINPID=pid)
+        self._notifier.leave()
+        self._claim = None
+        self.control.surrender({"successor": pid})
+        seconds = self._service.settings.server.drain_seconds
+        awaiting, self._awaiting = self._awaiting, None
+        if not self._ending:
+            self._end(seconds, succeed(None))
+        elif awaiting is not None:
+            self._service.drain(seconds)
+            awaiting.cancel()
+
+    # ---- how it is --------------------------------------------------------------------------------------------
+
+    def _status(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
+        now = {"pid": os.getpid(), "version": version("broadcaster"), "uptime": monotonic() - self._began}
+        return now | self._service.status()
+
+    def _watch(self) -> None:
+        """Tell systemd how it is, and that it is at all."""
+        status = self._service.status()
+        if status["ready"] and not self._ready:
+            self._ready = True
+            self._notifier.tell(READY=1, MAINPID=os.getpid())
+        words = "ready" if status["ready"] else ", ".join(self._service.unready())
+        self._notifier.tell(STATUS=f"{words}; {status['connections']} connections")
+        if self._notifier.watchdog is not None and self._service.healthy:
+            self._notifier.tell(WATCHDOG=1)
