@@ -144,7 +144,7 @@ def build(
     )
     doors = partial(FrontDoors, turns=turns, wheel=wheel, clock=clock, limits=limits, proxies=proxies)
     for description in settings.server.listen:
-        service.listen("server.listen", description, doors(site.respond))
+        service.listen("server.listen", description, doors(site.respond, bodies=site))
     if settings.metrics.enabled and settings.metrics.listen is not None:
         service.listen("metrics.listen", settings.metrics.listen, doors(partial(_only_metrics, metrics)))
     return service

@@ -560,6 +560,32 @@ def test_a_body_too_large_is_refused_by_its_length_before_it_comes(house: House,
     assert not house.asked
 
 
+@on(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\nOrigin: https://a.test\r\n\r\n",
+        b"GET / HTTP/1.1\r\nOrigin: https://a.test\r\nHost: a\r\nBad Header: 1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nOrigin: https://a.test\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\norigin: https://a.test\r\nX: " + b"y" * 3_000 + b"\r\n\r\n",
+    ],
+)
+def test_a_page_may_read_what_is_wrong_with_its_request_if_it_said_whose_it_is_before(
+    visitor: Visitor, request_: bytes
+) -> None:
+    visitor.send(request_)
+    [said] = visitor.answers()
+    assert said.status in (400, 431)
+    told = {name: value for name, value in said.headers.items() if name.startswith(("access-", "vary"))}
+    if request_.startswith(b"POST"):
+        assert told == {}
+    else:
+        assert told == {
+            "access-control-allow-origin": "https://a.test",
+            "access-control-allow-credentials": "true",
+            "vary": "Origin",
+        }
+
+
 @on("size", [1, 1_000, 4_000])
 def test_a_body_too_large_is_refused_once_its_chunks_are(house: House, visitor: Visitor, size: int) -> None:
     visitor.trickle(chunked("/", *[b"x" * size] * (5_000 // size + 1)), 997)

@@ -23,7 +23,7 @@ from broadcaster.web.echo import Reception
 from broadcaster.web.engine_link import CODECS, EngineLink, TextLink
 from broadcaster.web.frontdoor import Upgrade
 from broadcaster.web.handshake import Turned, websocket_key
-from broadcaster.web.http import JSON, Headers, Request, Response
+from broadcaster.web.http import JSON, Headers, Request, Response, TooLarge, text
 from broadcaster.web.outbox import Outbox, Turns
 from broadcaster.web.transports import hand_over
 from broadcaster.web.websocket import WebSocket
@@ -233,17 +233,26 @@ class EngineIO:
     # ---- polling ------------------------------------------------------------------------------------------------
 
     def _post(self, request: Request, query: Query, link: EngineLink) -> Response:
-        headers = self._cors(request) + self._cookie(link, opening=False)
-        if self._settings.max_bytes and len(request.body) > self._settings.max_bytes:
-            link.session.fail("transport error", self._clock())
-            return Response(413, headers=headers)
         binary = (request.header("content-type") or "").partition(";")[0].strip().lower() == BINARY
         body: bytes | None = request.body
         if query.jsonp is not None and link.session.revision == 3:
             body, binary = v3.jsonp_body(request.body), False
         if body is not None:
             link.post(CODECS[link.session.revision].decode_payload(body, binary))
-        return Response(200, b"ok", HTML, headers)
+        return Response(200, b"ok", HTML, self._cors(request) + self._cookie(link, opening=False))
+
+    @property
+    def most_bytes(self) -> int:
+        """Of a body; 0: no bound."""
+        return self._settings.max_bytes
+
+    def too_large(self, refused: TooLarge) -> Response:
+        """A client posted more than it may, which ends its session."""
+        request = refused.request
+        link = self._links.get(read_query(request.query).sid or "")
+        if link is not None:
+            link.session.fail("transport error", self._clock())
+        return text(413, f"Request body too large (socketio.max_bytes = {refused.most})", *self._cors(request))
 
     def _poll(
         self, request: Request, query: Query, link: EngineLink, body: bytes, binary: bool, opening: bool = False

@@ -19,8 +19,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from broadcaster.settings import Limits
+from broadcaster.web.bodies import Bodies, Bounded
 from broadcaster.web.forwarded import TrustedProxies
-from broadcaster.web.http import Held, Request, Response, encode, text
+from broadcaster.web.http import Held, Request, Response, TooLarge, encode, text
 from broadcaster.web.outbox import Outbox, Turns
 from broadcaster.web.reading import Reading, Stage
 from broadcaster.web.transports import is_secure, slim
@@ -64,6 +65,7 @@ class FrontDoors(ServerFactory):
         clock: Callable[[], float],
         limits: Limits,
         proxies: TrustedProxies,
+        bodies: Bodies | None = None,
     ) -> None:
         self.respond = respond
         self.turns = turns
@@ -71,7 +73,7 @@ class FrontDoors(ServerFactory):
         self.clock = clock
         self.proxies = proxies
         self.head_bytes = limits.handshake_bytes
-        self.body_bytes = limits.largest_body()
+        self.bodies = bodies or Bounded(limits.largest_body())
         self.patience = (IDLE_SECONDS, limits.handshake_seconds or UNBOUNDED, BODY_SECONDS)
         """Seconds by `Stage`."""
 
@@ -110,7 +112,7 @@ class FrontDoor(Protocol):
         transport: Any = self.transport
         self._outbox = Outbox(transport, doors.turns)
         client = partial(doors.proxies.client, self._address, self._secure or is_secure(transport))
-        self._reading = Reading(doors.head_bytes, doors.body_bytes, client)
+        self._reading = Reading(doors.head_bytes, doors.bodies.most, client)
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None and self._address:
             # A unix socket has an address as well when a PROXY header told one, but nothing to delay.
@@ -177,6 +179,8 @@ class FrontDoor(Protocol):
             said, keep_alive = ready.popleft()
             if isinstance(said, Request):
                 self._ask(said, keep_alive)
+            elif isinstance(said, TooLarge):
+                self._turn_away(self._doors.bodies.too_large(said))
             elif isinstance(said, Response):
                 self._turn_away(said)
             else:

@@ -50,6 +50,13 @@ class Request(Struct):
         return [unquote(piece) for piece in path.split("/")] if "%" in path else path.split("/")
 
 
+class TooLarge(Struct, frozen=True):
+    """A request whose body is beyond what its path allows, and was not read: ``most`` bytes are."""
+
+    request: Request
+    most: int
+
+
 class Response(Struct, frozen=True):
     """One answer, whole."""
 

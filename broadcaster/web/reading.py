@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 import httptools
+import msgspec
 
-from broadcaster.web.http import Request, Response, text
+from broadcaster.web.http import Headers, Request, Response, TooLarge, text
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -30,8 +31,8 @@ class Stage(IntEnum):
 
 
 class Reading:
-    """One link's. ``client`` makes (address, secure) of a request's headers, or of none if no proxy wrote any; a bound
-    of 0 is none.
+    """One link's. ``most`` says how many bytes the body of a request to a path may have; ``client`` makes (address,
+    secure) of a request's headers, or of none if no proxy wrote any. A bound of 0 is none.
 
     `ready` is what is to be answered, in its order: requests, each with whether the link may live on after it;
     `CONTINUE`, to be passed on; and last of all perhaps a refusal.
@@ -39,7 +40,6 @@ class Reading:
 
     __slots__ = (
         "_body",
-        "_body_bytes",
         "_body_size",
         "_client",
         "_direct",
@@ -48,9 +48,11 @@ class Reading:
         "_head_size",
         "_headers",
         "_modern",
+        "_most",
         "_parser",
         "_plain_head",
         "_raw",
+        "_room",
         "_silent",
         "_url",
         "over",
@@ -61,9 +63,12 @@ class Reading:
     )
 
     def __init__(
-        self, head_bytes: int, body_bytes: int, client: Callable[[Sequence[tuple[str, str]]], tuple[str, bool]]
+        self,
+        head_bytes: int,
+        most: Callable[[str], int],
+        client: Callable[[Sequence[tuple[str, str]]], tuple[str, bool]],
     ) -> None:
-        self.ready: deque[tuple[Request | Response | bytes, bool]] = deque()
+        self.ready: deque[tuple[Request | TooLarge | Response | bytes, bool]] = deque()
         self.over = False
         """Whether whatever comes in now is thrown away."""
         self.rest: bytes | None = None
@@ -72,7 +77,7 @@ class Reading:
         self.steps = 0
         """Grows whenever `stage` changes, also if it is the same again after one `feed`."""
         self._head_bytes = head_bytes
-        self._body_bytes = body_bytes
+        self._most = most
         self._client = client
         self._direct = client(())
         self._parser = httptools.HttpRequestParser(self)
@@ -95,6 +100,7 @@ class Reading:
         self._body = bytearray()
         self._head_size = 0
         self._body_size = 0
+        self._room: int | None = None
         self._plain_head: bytes | None = None
 
     def feed(self, data: bytes) -> None:
@@ -180,8 +186,8 @@ class Reading:
                 self._forwarded = True
         if hosts > 1 or (hosts == 0 and modern):
             self._refuse(text(400, "Bad request: exactly one Host header is required"))
-        elif length is not None and self._body_bytes and length > self._body_bytes:
-            self._too_large()
+        elif length is not None and self._beyond(length):
+            return
         elif expects == "100-continue" and modern:
             self.ready.append((CONTINUE, True))
 
@@ -191,9 +197,7 @@ class Reading:
         if self.over:
             return
         self._body_size += len(body)
-        if self._body_bytes and self._body_size > self._body_bytes:
-            self._too_large()
-        else:
+        if not self._beyond(self._body_size):
             self._body += body
 
     def on_message_complete(self) -> None:
@@ -201,18 +205,22 @@ class Reading:
         self._step(Stage.IDLE)
         if self.over or self._plain_head is not None:
             return
-        url = self._url.decode(errors="replace")
-        if not url.startswith("/"):
-            # The absolute form (RFC 9112 §3.2.2); `OPTIONS *` and CONNECT targets lead nowhere here.
-            url = "/" + url.partition("://")[2].partition("/")[2]
-        path, _, query = url.partition("?")
-        peer, secure = self._client(self._headers) if self._forwarded else self._direct
-        parser = self._parser
-        method = parser.get_method().decode("ascii")
-        request = Request(method, path, query, self._headers, bytes(self._body), peer, secure)
+        request, parser = self._request(), self._parser
         # An HTTP/1.0 client that is not told otherwise waits for the end of the link: so that is what it gets.
         keep_alive = self._modern and parser.should_keep_alive() and not parser.should_upgrade()
         self.ready.append((request, keep_alive))
+
+    def _request(self) -> Request:
+        """The request as far as it was read."""
+        path, _, query = self._target().partition("?")
+        peer, secure = self._client(self._headers) if self._forwarded else self._direct
+        method = self._parser.get_method().decode("ascii")
+        return Request(method, path, query, self._headers, bytes(self._body), peer, secure)
+
+    def _target(self) -> str:
+        url = self._url.decode(errors="replace")
+        # The absolute form (RFC 9112 §3.2.2); `OPTIONS *` and CONNECT targets lead nowhere here.
+        return url if url.startswith("/") else "/" + url.partition("://")[2].partition("/")[2]
 
     # ---- upgrades ---------------------------------------------------------------------------------------------
 
@@ -238,10 +246,30 @@ class Reading:
         if limit and size > limit:
             self._refuse(text(431, f"Request head too large (limits.handshake_bytes = {limit})"))
 
-    def _too_large(self) -> None:
-        self._refuse(text(413, f"Request body too large (limits.body_bytes = {self._body_bytes})"))
+    def _beyond(self, size: int) -> bool:
+        """Whether a body of that size is too large, which is its end then."""
+        if self._room is None:
+            self._room = self._most(self._target().partition("?")[0])
+        if not self._room or size <= self._room:
+            return False
+        self._body.clear()
+        if not self.over:
+            self.over = True
+            self.ready.append((TooLarge(self._request(), self._room), False))
+        return True
 
     def _refuse(self, response: Response) -> None:
         if not self.over:
             self.over = True
-            self.ready.append((response, False))
+            self.ready.append((msgspec.structs.replace(response, headers=self._readable()), False))
+
+    def _readable(self) -> Headers:
+        """Lets the page that sent this, if one did, read what is wrong: it is nothing that anybody may not know."""
+        for name, value in self._raw:
+            if name.lower() == b"origin":
+                return (
+                    ("Access-Control-Allow-Origin", value.decode("latin-1")),
+                    ("Access-Control-Allow-Credentials", "true"),
+                    ("Vary", "Origin"),
+                )
+        return ()

@@ -22,7 +22,7 @@ from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
 from broadcaster.web.frontdoor import Upgrade
 from broadcaster.web.handshake import Turned, websocket_key
-from broadcaster.web.http import Headers, Request, Response, text
+from broadcaster.web.http import Headers, Request, Response, TooLarge, text
 from broadcaster.web.library import library
 from broadcaster.web.origins import allowed_origin
 from broadcaster.web.outbox import Outbox
@@ -64,6 +64,7 @@ class Site:
         self._codec = PusherCodec()
         self._deflating = PusherCodec(deflated_frame)
         self._largest_frame = board.limits.largest_frame()
+        self._largest_body = board.limits.largest_body()
 
     def respond(self, request: Request) -> Answer | Upgrade:
         """See `FrontDoors`."""
@@ -90,6 +91,19 @@ class Site:
         if request.method not in ("GET", "HEAD") and page.status != 404:
             return text(405, "Method not allowed", ("Allow", "GET, HEAD"))
         return page
+
+    def most(self, path: str) -> int:
+        """See `Bodies`: what Engine.IO clients may post is told to them."""
+        return self._engine.most_bytes if path.startswith(self._engine.path) else self._largest_body
+
+    def too_large(self, refused: TooLarge) -> Response:
+        """See `Bodies`."""
+        request = refused.request
+        if request.path.startswith(self._engine.path):
+            return self._engine.too_large(refused)
+        response = text(413, f"Request body too large (limits.body_bytes = {refused.most})")
+        origin = request.header("origin")
+        return _with(response, self._cors(request, origin)) if origin is not None else response
 
     # ---- plain pages ------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 
 from tests.conformance.application import Application, Said, member
 from tests.conformance.conftest import Serve
-from tests.conformance.polling import Socket, event, joined
-from tests.inprocess import InProcess
+from tests.conformance.polling import Poller, Socket, event, joined
+from tests.inprocess import APP, InProcess, app_with
 
 REVISIONS = pytest.mark.parametrize("revision", [3, 4])
 
@@ -47,6 +47,18 @@ def test_e121_a_public_channel_has_no_answer_but_events(server: InProcess, revis
     assert told(client) == []
     server.publish("orders", "App\\Events\\Shipped", '{"id":1}')
     assert told(client) == [["App\\Events\\Shipped", "orders", {"id": 1}]]
+
+
+def test_e058_a_browser_with_client_1_7_posts_binary_payloads_of_text(serve: Serve) -> None:
+    server = serve(app_with(bearer=True))
+    client = Poller(server, 3)
+    packet = '42["subscribe",{"channel":"bücher"}]'.encode()
+    body = b"\0" + bytes(int(digit) for digit in str(len(packet))) + b"\xff" + packet
+    assert client.post(body, "application/octet-stream").text == "ok"
+    poll = client.get()
+    event = '{"channel":"bücher","name":"e","data":1}'.encode()
+    server.http("POST", "/apps/3/events", event, {"Authorization": f"Bearer {APP.key}"})
+    assert poll.text == '23:42["e","b\\u00fccher",1]'
 
 
 @REVISIONS

@@ -502,10 +502,46 @@ def test_other_methods_leave_the_session_alone(echo: InProcess) -> None:
     assert not client.gone
 
 
-def test_e059_a_body_that_is_too_large_ends_the_session(serve: Serve) -> None:
-    client = Poller(serve(limits=Limits()), 4)
-    assert client.post("4" + "a" * 1_000_000).status == 413
+@REVISIONS
+@pytest.mark.parametrize("body_bytes", [None, 1_000])
+def test_e059_a_body_that_is_too_large_ends_the_session(serve: Serve, revision: int, body_bytes: int | None) -> None:
+    server = serve(limits=Limits(body_bytes=body_bytes))
+    client = Poller(server, revision)
+    if revision == 4:
+        client.say("40")
+        client.poll()
+    poll = client.get()
+    assert client.post("x" * 999_900).status == 400, "what fits is read, and is no packet"
+    assert poll.text == WIRE[revision]["close"]
+    client = Poller(server, revision)
+    answer = client.post("4" + "a" * 1_000_000)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (413, "*")
+    assert "socketio.max_bytes = 1000000" in answer.text
     assert client.gone
+
+
+def test_e059_reading_stops_at_the_limit(serve: Serve) -> None:
+    server = serve()
+    client = Poller(server, 4)
+    link = server.link()
+    server.feed(link, f"POST {client.target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    chunk = b"10000\r\n" + b"4" * 65_536 + b"\r\n"
+    for _ in range(15):
+        server.feed(link, chunk)
+    assert link.value() == b""
+    server.feed(link, chunk)
+    assert link.value().startswith(b"HTTP/1.1 413 ")
+    assert client.gone
+    for _ in range(15):
+        server.feed(link, chunk)
+    assert len(link.protocol._reading._body) == 0
+
+
+def test_a_publish_that_is_too_large_is_told_to_the_pages_that_may_know(serve: Serve) -> None:
+    server = serve(limits=Limits(body_bytes=1_000), server=server_with(origins=("https://a.test",)))
+    for origin, told in (("https://a.test", "https://a.test"), ("https://b.test", None)):
+        answer = server.http("POST", "/apps/3/events", b"x" * 1_001, {"Origin": origin})
+        assert (answer.status, answer.headers.get("access-control-allow-origin")) == (413, told)
 
 
 def test_a_handshake_that_is_none_leaves_no_session(server: InProcess) -> None:
