@@ -109,6 +109,7 @@ class Connection:
 
     def _greet(self, pid: str | None) -> None:
         self._greeted = True
+        self._log.debug("{connection} opened", connection=self)
         self.tell(Established(self.socket_id, self.app.activity_timeout, pid))
         self._board.facts.told(self.app.id, Connected(self.socket_id))
 
@@ -240,16 +241,16 @@ class Connection:
 
     def fail(self, fault: Fault) -> None:
         """End the connection: a mistake of ours, which is logged."""
-        self._log.failure("{connection} failed", fault, connection=self._who())
+        self._log.failure("{connection} failed", fault, connection=self)
         self.close(4200, "Internal error")
 
     def _cut(self, reason: str) -> None:
         """End the connection of a client that misbehaves, and say whose it was."""
         if not self._closing:
-            self._log.warn("{connection} is cut: {reason}", connection=self._who(), reason=reason)
+            self._log.warn("{connection} is cut: {reason}", connection=self, reason=reason)
         self.close(4100, reason)
 
-    def _who(self) -> str:
+    def __str__(self) -> str:
         return f"connection {self.socket_id} of app {self.app.id} from {self._transport.peer or 'a unix socket'}"
 
     def _subscribe(self, command: Subscribe) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -19,16 +20,23 @@ Line = dict[str, Any]
 class Script:
     """A Node script that takes and gives JSON lines while the ``with`` block runs.
 
-    ``seen`` is all that `expect` has read, in order.
+    ``seen`` is all that `expect` has read, in order. With ``ca``, a file, it speaks TLS and believes that.
     """
 
-    def __init__(self, script: str, *arguments: str) -> None:
+    def __init__(self, script: str, *arguments: str, ca: Path | None = None) -> None:
         self.seen: list[Line] = []
-        self._command = ["node", str(SCRIPTS / script), *arguments]
+        tls = () if ca is None else ("tls",)
+        self._command = ["node", str(SCRIPTS / script), *arguments, *tls]
+        self._environment = {**os.environ, **({} if ca is None else {"NODE_EXTRA_CA_CERTS": str(ca)})}
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            self._command,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
         self._lines: Queue[Line | None] = Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -79,8 +87,8 @@ class Script:
 class Browser(Script):
     """Tabs with one version of pusher-js in each; ``seen`` is all that they told, in order."""
 
-    def __init__(self, library: str, port: int) -> None:
-        super().__init__("tabs.js", library, str(port))
+    def __init__(self, library: str, port: int, ca: Path | None = None) -> None:
+        super().__init__("tabs.js", library, str(port), ca=ca)
         self.library = library
 
     def tab(

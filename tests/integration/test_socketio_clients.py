@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from queue import Queue
 from typing import Any
 from urllib.parse import parse_qs
@@ -28,8 +29,8 @@ WAYS = ("polling", "websocket", "polling,websocket")
 class Pages(Script):
     """Pages with one laravel-echo and one socket.io-client in each; ``seen`` is all that they told, in order."""
 
-    def __init__(self, stack: tuple[str, str], port: int, transports: str) -> None:
-        super().__init__("pages.js", *stack, str(port), transports)
+    def __init__(self, stack: tuple[str, str], port: int, transports: str, ca: Path | None = None) -> None:
+        super().__init__("pages.js", *stack, str(port), transports, ca=ca)
         self.stack = (*stack, transports)
         self.transports = transports
 

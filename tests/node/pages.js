@@ -1,10 +1,10 @@
 // Pages with a stock laravel-echo on a stock socket.io-client in each:
-// `node pages.js <echo-1|echo-2> <sio-1|sio-2|sio-3|sio-4> <port> <transports, with commas>`.
+// `node pages.js <echo-1|echo-2> <sio-1|sio-2|sio-3|sio-4> <port> <transports, with commas> [tls]`.
 // Takes commands as JSON lines on standard input and tells what each page sees as JSON lines on standard output.
 
 const readline = require("readline")
 
-const [echo, client, port, transports] = process.argv.slice(2)
+const [echo, client, port, transports, tls] = process.argv.slice(2)
 let Echo
 const io = require(client)
 const pages = new Map()
@@ -21,7 +21,7 @@ const commands = {
     const opened = new Echo({
       broadcaster: "socket.io",
       client: io,
-      host: `http://127.0.0.1:${port}`,
+      host: `${tls === "tls" ? "https" : "http"}://127.0.0.1:${port}`,
       transports: transports.split(","),
       forceNew: true,
       reconnectionDelay: 50,

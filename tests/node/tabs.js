@@ -1,11 +1,11 @@
-// Browser tabs with a stock pusher-js in each: `node tabs.js <pusher-js-8|pusher-js-7|pusher-js-4> <port>`.
+// Browser tabs with a stock pusher-js in each: `node tabs.js <pusher-js-8|pusher-js-7|pusher-js-4> <port> [tls]`.
 // Takes commands as JSON lines on standard input and tells what each tab sees as JSON lines on standard output.
 // The application's auth endpoints are played in here, by Pusher's own server SDK.
 
 const readline = require("readline")
 const Application = require("pusher")
 
-const [library, port] = process.argv.slice(2)
+const [library, port, tls] = process.argv.slice(2)
 // The build with encryption is for browsers only; this is all that it wants of one.
 if (library.endsWith("/with-encryption")) {
   const document = { body: {}, location: { protocol: "http:" } }
@@ -42,7 +42,9 @@ const commands = {
       cluster: "none",
       wsHost: "127.0.0.1",
       wsPort: Number(port),
-      forceTLS: false,
+      wssPort: Number(port),
+      forceTLS: tls === "tls",
+      encrypted: tls === "tls", // what 4 calls it
       enabledTransports: ["ws"],
       disableStats: true,
       ...asked(authorise(application, presence), (socketId) => application.authenticateUser(socketId, user)),
