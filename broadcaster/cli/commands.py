@@ -18,6 +18,8 @@ COMMANDS = {
     "publish": "broadcaster.cli.acting:publish",
     "listen": "broadcaster.cli.listening:listen",
     "channels": "broadcaster.cli.acting:channels",
+    "nginx": "broadcaster.cli.proxy_commands:nginx",
+    "haproxy": "broadcaster.cli.proxy_commands:haproxy",
 }
 """The dotted path of each command, in the order of ``broadcaster --help``."""
 

@@ -186,8 +186,8 @@ def _nginx_upstream_tls(front: Front) -> list[str]:
 def _haproxy_client(proxied: bool) -> list[str]:
     if proxied:
         return [
-            "# Who the client is stands in the PROXY header, which broadcaster believes of server.trusted_proxies and of",
-            "# a unix socket. What the client says of itself is not passed on.",
+            "# Who the client is stands in the PROXY header: broadcaster believes it of server.trusted_proxies, and",
+            "# of a unix socket. What the client says of itself is not passed on.",
             "http-request del-header X-Forwarded-For",
             "http-request del-header X-Forwarded-Proto",
         ]
