@@ -40,6 +40,12 @@ from broadcaster.vigil import Vigil
 
 OVER_QUOTA, QUOTA_REASON = 4004, "Application is over connection quota"
 
+UNIX_SOCKET = "a unix socket"
+"""What stands in the log for a peer that has no address."""
+
+# Not the class's: that would name the connection in each event, and keep it for as long as somebody keeps the event.
+_log = Logger()
+
 FAULTS = 100
 FAULTS_SECONDS = 10
 """More error frames than this in this time, and the connection is closed: it does not listen anyhow."""
@@ -64,8 +70,6 @@ class Connection:
         "app",
         "socket_id",
     )
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -109,7 +113,8 @@ class Connection:
 
     def _greet(self, pid: str | None) -> None:
         self._greeted = True
-        self._log.debug("{connection} opened", connection=self)
+        peer = self._transport.peer or UNIX_SOCKET
+        _log.debug("connection {id} of app {app} from {peer} opened", id=self.socket_id, app=self.app.id, peer=peer)
         self.tell(Established(self.socket_id, self.app.activity_timeout, pid))
         self._board.facts.told(self.app.id, Connected(self.socket_id))
 
@@ -241,17 +246,17 @@ class Connection:
 
     def fail(self, fault: Fault) -> None:
         """End the connection: a mistake of ours, which is logged."""
-        self._log.failure("{connection} failed", fault, connection=self)
+        _log.failure("{connection} failed", fault, connection=self._who())
         self.close(4200, "Internal error")
 
     def _cut(self, reason: str) -> None:
         """End the connection of a client that misbehaves, and say whose it was."""
         if not self._closing:
-            self._log.warn("{connection} is cut: {reason}", connection=self, reason=reason)
+            _log.warn("{connection} is cut: {reason}", connection=self._who(), reason=reason)
         self.close(4100, reason)
 
-    def __str__(self) -> str:
-        return f"connection {self.socket_id} of app {self.app.id} from {self._transport.peer or 'a unix socket'}"
+    def _who(self) -> str:
+        return f"connection {self.socket_id} of app {self.app.id} from {self._transport.peer or UNIX_SOCKET}"
 
     def _subscribe(self, command: Subscribe) -> None:
         self._subscriptions.subscribe(command, self._codec.resubscribes)
