@@ -879,5 +879,6 @@ def test_links_leave_nothing_behind() -> None:
     server = InProcess()
     for _ in range(10):
         visit()
-    assert count() == before
+    # What other tests' log lines held may go meanwhile: Twisted keeps the last ones until somebody listens.
+    assert count() <= before
     server.stop()
