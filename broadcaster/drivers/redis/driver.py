@@ -27,7 +27,7 @@ from broadcaster.drivers.redis.protocol import RedisConnection
 from broadcaster.drivers.redis.subscriptions import Subscriptions
 from broadcaster.errors import DriverError
 from broadcaster.interfaces import IDriver, IEventSink, IInterest, IMeasured, IReadiness, ITenants
-from broadcaster.messages import Publication, Terminated
+from broadcaster.messages import Delivery, Publication, Terminated
 
 SWEEP = 1.0
 """Seconds between two looks for channels that nobody wants any more."""
@@ -54,13 +54,11 @@ class RedisDriver:
         self._junk: Counter[str] = Counter()
         self._restored: list[Callable[[], None]] = []
         self.hearing = Hearing(reactor, options.canary_seconds, self._fly, self._reconnect, self._hears)
-        self.subscriptions = Subscriptions(reactor, options.linger_seconds, self.hearing.complete)
-        self._inward = self._link(
-            "subscriptions", self.subscriptions.connected, self._unsubscribed, self.subscriptions.ping
-        )
+        self.listening = Subscriptions(reactor, options.linger_seconds, self.hearing.complete)
+        self._inward = self._link("subscriptions", self.listening.connected, self._unsubscribed, self.listening.ping)
         self._outward = self._link("commands", self._publishable, self.hearing.lost, _ping)
         self.commands = Commands(self._outward)
-        self._sweeping = LoopingCall(self.subscriptions.sweep)
+        self._sweeping = LoopingCall(self.listening.sweep)
         self._sweeping.clock = reactor
 
     def _link(
@@ -80,7 +78,7 @@ class RedisDriver:
         self._sink = sink
         self._started = Deferred()
         for name, hearer in ((self._canary, self.hearing.heard), (self._control, self._hear_control)):
-            self.subscriptions.hear(name, hearer).addErrback(lambda _: None)
+            self.listening.hear(name, hearer).addErrback(lambda _: None)
         self.hearing.start()
         self._sweeping.start(SWEEP, now=False)
         self._inward.start()
@@ -110,10 +108,10 @@ class RedisDriver:
 
     def wanted(self, app_id: str, channel: str) -> Deferred[None]:
         """See `IInterest`; waits for a Redis that is away, for ``wait_seconds``, and fails then."""
-        waiting = self.subscriptions.hear(self.channel(app_id, channel), partial(self._hear_own, app_id, channel))
+        waiting = self.listening.hear(self.channel(app_id, channel), partial(self._hear_own, app_id, channel))
         foreign = self._prefixes.name(app_id, channel)
         if foreign is not None:
-            also = self.subscriptions.hear(foreign, partial(self._hear_laravel, app_id, channel))
+            also = self.listening.hear(foreign, partial(self._hear_laravel, app_id, channel))
             if not (waiting.called and also.called):
                 waiting = gatherResults([waiting, also], consumeErrors=True).addCallbacks(_nothing, _first)
         if waiting.called:
@@ -122,10 +120,10 @@ class RedisDriver:
 
     def unwanted(self, app_id: str, channel: str) -> None:
         """See `IInterest`."""
-        self.subscriptions.unhear(self.channel(app_id, channel))
+        self.listening.unhear(self.channel(app_id, channel))
         foreign = self._prefixes.name(app_id, channel)
         if foreign is not None:
-            self.subscriptions.unhear(foreign)
+            self.listening.unhear(foreign)
 
     def _overdue(self, result: object, seconds: float) -> None:
         raise DriverError(f"Redis has not confirmed the subscription within {seconds:g} s: {self.hearing.fault}")
@@ -144,7 +142,7 @@ class RedisDriver:
         )
         yield Measure("redis_deaf_seconds", "For how long it was deaf, all times together", hearing.deaf_seconds, True)
         yield Measure("redis_deafened", "How often it went deaf", hearing.times, True)
-        yield Measure("redis_channels", "Channels subscribed to at Redis", len(self.subscriptions))
+        yield Measure("redis_channels", "Channels subscribed to at Redis", len(self.listening))
         for link, name in ((self._inward, "subscriptions"), (self._outward, "commands")):
             labels = (("link", name),)
             yield Measure("redis_connections", "Connections made to Redis", link.connections, True, labels)
@@ -203,9 +201,9 @@ class RedisDriver:
         else:
             self._deliver(app_id, terminated)
 
-    def _deliver(self, app_id: str, publication: Publication) -> None:
+    def _deliver(self, app_id: str, delivery: Delivery) -> None:
         if self._sink is not None:
-            self._sink.deliver(app_id, publication)
+            self._sink.deliver(app_id, delivery)
 
     def _tell_junk(self, kind: str, channel: str, error: Exception) -> None:
         """Once for each kind: whoever publishes junk publishes much of it."""
@@ -217,7 +215,7 @@ class RedisDriver:
     # ---- the links --------------------------------------------------------------------------------------------
 
     def _unsubscribed(self, reason: str) -> None:
-        self.subscriptions.disconnected()
+        self.listening.disconnected()
         self.hearing.unsubscribed(reason)
 
     def _publishable(self, connection: RedisConnection) -> None:
