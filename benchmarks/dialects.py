@@ -28,6 +28,11 @@ def pusher(channel: str) -> list[str]:
     ]
 
 
+def pusher_tls(channel: str) -> list[str]:
+    """The same over TLS, publishes too."""
+    return ["--tls", *pusher(channel)]
+
+
 def echo_3(channel: str) -> list[str]:
     """laravel-echo-server's dialect over a WebSocket, Engine.IO 3: the client pings."""
     return [

@@ -7,10 +7,9 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from servers import HERE, Address, BenchError, Server
+from servers import BUILD, HERE, Address, BenchError, Server
 from works import Work
 
-BUILD = HERE / "build"
 WSLOAD = BUILD / "wsload"
 EVENT_BYTES = 128
 PATIENCE_SECONDS = 120

@@ -12,6 +12,9 @@ from works import WORD, Work
 QUIET = 0.1
 """Cores that others may use while a figure is still one."""
 
+BUSY = 0.9
+"""Of a core: a generator that uses more shows its own limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -46,6 +49,10 @@ class Outcome:
     def disturbance(self) -> float:
         """The most that others took during one of the runs, in cores."""
         return max((run["others_cores"] for runs in self.runs.values() for run in runs), default=0.0)
+
+    def generator(self) -> dict[str, float]:
+        """Cores that wsload used while it published, by server; it is pinned to one, so that one is all there is."""
+        return {server: figures["client_cores"] for server, figures in self.medians().items()}
 
     def verdicts(self) -> list[Verdict]:
         """None when this server was not measured; otherwise that nothing was lost comes first."""
@@ -94,6 +101,9 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
                 yield f"  {WORD[server]}: {outcome.faults[server]}"
             elif not outcome.whole(server):
                 yield f"  {WORD[server]}: {shortfall(outcome.runs[server])}"
+        for server, busy in outcome.generator().items():
+            if busy > BUSY:
+                yield f"  {WORD[server]}: the generator used {busy:.2f} of its core, and may be what limits"
         for verdict in outcome.verdicts():
             yield f"  {verdict}"
         if (most := outcome.disturbance()) > QUIET:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import machine
 from chart import draw
-from load import BUILD, Run, compile_wsload, measure
+from load import Run, compile_wsload, measure
 from report import QUIET, Outcome, table
-from servers import HERE, SERVERS, BenchError, Server, install_peers, running
+from servers import BUILD, HERE, SERVERS, BenchError, Server, install_peers, make_certificate, running
 from works import WORD, WORKS, Work
 
 RESULTS = HERE / "results"
@@ -50,7 +50,7 @@ def run_work(work: Work, servers: Sequence[Server], repeat: int, pins: tuple[lis
             progress(f"{work.name}, run {turn + 1} of {repeat}: {WORD[server.name]}")
             others = machine.Others()
             try:
-                with running(server, pins[0]) as address:
+                with running(server, work.tls, pins[0]) as address:
                     run = measure(server, address, work, pins[1])
                 runs[server.name].append({**run, "others_cores": others.cores()})
             except BenchError as error:
@@ -75,6 +75,8 @@ def main(arguments: Sequence[str]) -> int:
 
     machine.raise_file_limit()
     compile_wsload()
+    if any(work.tls for work in works):
+        make_certificate()
     if with_peers:
         install_peers()
     server_pin, generator_pin, pinning = machine.pins()

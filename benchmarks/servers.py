@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dialects import APP, KEY, SECRET, Dialect, echo_3, echo_4, polling, pusher
+from dialects import APP, KEY, SECRET, Dialect, echo_3, echo_4, polling, pusher, pusher_tls
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 PEERS = HERE / "peers"
+BUILD = HERE / "build"
+CERTIFICATE, PRIVATE_KEY = BUILD / "certificate.pem", BUILD / "key.pem"
 START_SECONDS = 30
 
 
@@ -30,13 +32,13 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """``prepare(port, folder)`` gives the command and what it adds to the environment; ``flags`` are for wsload.
+    """``prepare(port, folder, tls)`` gives the command and what it adds to the environment; ``flags`` are for wsload.
 
     ``dialects`` is what it speaks; it takes part in the works that are in one of them.
     """
 
     name: str
-    prepare: Callable[[int, Path], tuple[list[str], dict[str, str]]]
+    prepare: Callable[[int, Path, bool], tuple[list[str], dict[str, str]]]
     dialects: Mapping[str, Dialect]
     flags: tuple[str, ...] = ()
 
@@ -56,11 +58,12 @@ def free_port() -> int:
         return port
 
 
-def prepare_ours(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+def prepare_ours(port: int, folder: Path, tls: bool) -> tuple[list[str], dict[str, str]]:
     config = folder / "broadcaster.toml"
     config.write_text(
-        f'[server]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n\n'
-        '[driver]\nname = "memory"\n\n'
+        f'[server]\nlisten = ["{"tls" if tls else "tcp"}:{port}:interface=127.0.0.1"]\n\n'
+        + (f'[tls]\ncertificate = "{CERTIFICATE}"\nkey = "{PRIVATE_KEY}"\n\n' if tls else "")
+        + '[driver]\nname = "memory"\n\n'
         f'[[apps]]\nid = "{APP}"\nkey = "{KEY}"\nsecret = "{SECRET}"\nbearer = true\n\n'
         '[log]\nlevel = "warn"\n'
     )
@@ -69,7 +72,7 @@ def prepare_ours(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
     return command, {"PYTHONPATH": str(ROOT)}  # the checkout is measured, not a wheel that was installed some day
 
 
-def prepare_soketi(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
+def prepare_soketi(port: int, _folder: Path, tls: bool) -> tuple[list[str], dict[str, str]]:
     settings = {
         "SOKETI_HOST": "127.0.0.1",
         "SOKETI_PORT": str(port),
@@ -82,14 +85,16 @@ def prepare_soketi(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]
         "SOKETI_USER_AUTHENTICATION_TIMEOUT": "300000",
         "NODE_NO_WARNINGS": "1",
     }
+    if tls:
+        settings |= {"SOKETI_SSL_CERT": str(CERTIFICATE), "SOKETI_SSL_KEY": str(PRIVATE_KEY)}
     return ["node", str(PEERS / "node_modules/@soketi/soketi/bin/server.js"), "start"], settings
 
 
-def prepare_uws(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
+def prepare_uws(port: int, _folder: Path, _tls: bool) -> tuple[list[str], dict[str, str]]:
     return ["node", str(PEERS / "uws.js"), str(port)], {}
 
 
-def prepare_echo_server(port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+def prepare_echo_server(port: int, folder: Path, _tls: bool) -> tuple[list[str], dict[str, str]]:
     """With a Redis of its own, which ends with it: what it shares its members through, and nothing else here."""
     link = folder / "redis.sock"
     settings = {
@@ -107,13 +112,13 @@ def prepare_echo_server(port: int, folder: Path) -> tuple[list[str], dict[str, s
     return ["sh", "-c", f"{shlex.join(redis)} & exec {shlex.join(echo_server)}"], {"NODE_NO_WARNINGS": "1"}
 
 
-def prepare_socketio(port: int, _folder: Path) -> tuple[list[str], dict[str, str]]:
+def prepare_socketio(port: int, _folder: Path, _tls: bool) -> tuple[list[str], dict[str, str]]:
     return ["node", str(PEERS / "socketio.js"), str(port)], {}
 
 
 SERVERS = (
-    Server("ours", prepare_ours, {"pusher": pusher, "echo": echo_4, "polling": polling}),
-    Server("soketi", prepare_soketi, {"pusher": pusher}, ("--pub-close",)),
+    Server("ours", prepare_ours, {"pusher": pusher, "pusher_tls": pusher_tls, "echo": echo_4, "polling": polling}),
+    Server("soketi", prepare_soketi, {"pusher": pusher, "pusher_tls": pusher_tls}, ("--pub-close",)),
     Server("uws", prepare_uws, {"pusher": pusher}),
     Server("echo_server", prepare_echo_server, {"echo": echo_3}),
     Server("socketio", prepare_socketio, {"echo": echo_4, "polling": polling}),
@@ -132,6 +137,20 @@ def install_peers() -> None:
         raise BenchError(f"npm could not install the peers ({error}); --only-server ours needs none") from error
 
 
+def make_certificate() -> None:
+    """One for all who speak TLS, as the common authorities sign them: ECDSA on P-256."""
+    if CERTIFICATE.exists() and CERTIFICATE.stat().st_mtime > time.time() - 86_400:
+        return
+    BUILD.mkdir(exist_ok=True)
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost"
+    try:
+        subprocess.run(
+            [*request.split(), "-keyout", str(PRIVATE_KEY), "-out", str(CERTIFICATE)], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchError(f"openssl made no certificate ({error}); Debian and Ubuntu: openssl") from error
+
+
 def peer_version(package: str) -> str:
     manifest = PEERS / "node_modules" / package / "package.json"
     version: str = json.loads(manifest.read_text())["version"]
@@ -139,11 +158,11 @@ def peer_version(package: str) -> str:
 
 
 @contextmanager
-def running(server: Server, pin: Sequence[str]) -> Iterator[Address]:
+def running(server: Server, tls: bool, pin: Sequence[str]) -> Iterator[Address]:
     """A fresh process of ``server``, which listens; killed at the end, since nothing in it is worth a goodbye."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), free_port()
-        command, settings = server.prepare(port, folder)
+        command, settings = server.prepare(port, folder, tls)
         said = folder / "output"
         with said.open("wb") as output:
             process = subprocess.Popen(

@@ -100,6 +100,10 @@ class Work:
     flags: tuple[str, ...] = ()
     dialect: str = "pusher"
 
+    @property
+    def tls(self) -> bool:
+        return self.dialect.endswith("_tls")
+
     def shortened(self) -> Work:
         """The same shape with a fifth of the events: for a first look, not for a figure to be told."""
         load = {**self.load, "msgs": self.load["msgs"] // 5}
@@ -171,6 +175,41 @@ WORKS = (
         {"conns": 5000, "msgs": 0, "sources": 8},
         {"conn_per_s": "connections/s", "kb_per_conn": "kB each"},
         (AtLeast("conn_per_s", 1), AtMost("kb_per_conn", 10, "kB")),
+    ),
+    Work(
+        "tls_fanout",
+        "TLS, 1,000 subscribers, one publisher",
+        {"conns": 1000, "msgs": 500},
+        {"deliv_per_s": "deliveries/s", "us_cpu_per_deliv": "µs of CPU a delivery", "p50_ms": "ms, p50"},
+        (AtLeast("deliv_per_s", 1),),
+        WARM,
+        dialect="pusher_tls",
+    ),
+    Work(
+        "tls_fanout8",
+        "TLS, 1,000 subscribers, 8 publishers",
+        {"conns": 1000, "msgs": 1000, "parallel": 8},
+        {"deliv_per_s": "deliveries/s", "us_cpu_per_deliv": "µs of CPU a delivery", "p50_ms": "ms, p50"},
+        (AtLeast("deliv_per_s", 2),),
+        WARM,
+        dialect="pusher_tls",
+    ),
+    Work(
+        "tls_paced",
+        "TLS, 1,000 subscribers, 20 events a second",
+        {"conns": 1000, "msgs": 100, "rate": 20, "parallel": 8},
+        {"us_cpu_per_deliv": "µs of CPU a delivery", "p50_ms": "ms, p50", "p99_ms": "ms, p99"},
+        (),
+        WARM,
+        dialect="pusher_tls",
+    ),
+    Work(
+        "tls_idle",
+        "TLS, 2,000 connections that subscribe",
+        {"conns": 2000, "msgs": 0, "settle-ms": 3000},
+        {"kb_per_conn": "kB each"},
+        (AtMost("kb_per_conn", 30, "kB"),),
+        dialect="pusher_tls",
     ),
     Work(
         "echo_fanout",

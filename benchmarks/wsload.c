@@ -51,8 +51,8 @@ static int tls, pub_close, on_cue, polling;
 static SSL_CTX *ssl_context;
 static int ep;
 static long n_open, n_ready, n_refused, n_closed, n_delivered, n_duplicate;
-static _Atomic int go, stop, published_all;
-static _Atomic long n_sent, pub_errors;
+static _Atomic int go, stop;
+static _Atomic long n_sent, pub_errors, n_publishing;
 static uint32_t *latency_us;
 static unsigned char *seen;
 static int64_t first_sent, last_arrived;
@@ -124,9 +124,10 @@ static int dial(long index) {
   if (connect(fd, (void *)&to, sizeof to)) die("connect to %s:%ld: %s", host, port, strerror(errno));
   return fd;
 }
-static SSL *shake_hands(int fd) {
+static SSL *shake_hands(int fd, SSL_SESSION *session) {
   if (!tls) return NULL;
   SSL *ssl = SSL_new(ssl_context);
+  if (session) SSL_set_session(ssl, session);
   SSL_set_fd(ssl, fd);
   if (SSL_connect(ssl) != 1) die("the TLS handshake failed");
   return ssl;
@@ -148,7 +149,7 @@ static ssize_t conn_read(Conn *c, void *bytes, size_t n) {
 static void conn_open(Conn *c, long index, const char *request) {
   c->fd = dial(index);
   c->index = index;
-  c->ssl = shake_hands(c->fd);
+  c->ssl = shake_hands(c->fd, NULL);
   fcntl(c->fd, F_SETFL, O_NONBLOCK);
   struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
   epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e);
@@ -308,21 +309,28 @@ static void on_readable(Conn *c) {
   }
 }
 
-// The publisher: `parallel` keep-alive connections used in turn, each with one request under way at most.
+// The publisher: `parallel` keep-alive connections used in turn, each with one request under way at most. One thread
+// does it; over TLS, where a handshake is waited for and must not hold up the others, each connection has its own.
 
 typedef struct {
   int fd, busy;
   SSL *ssl;
+  SSL_SESSION *session; // taken up again by the next connection, as a client that knows the server does
 } Line;
 
 static void line_open(Line *l) {
   l->fd = dial(0);
-  l->ssl = shake_hands(l->fd);
+  l->ssl = shake_hands(l->fd, l->session);
   struct timeval patience = {timeout_s, 0};
   setsockopt(l->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 }
 static void line_close(Line *l) {
-  if (l->ssl) SSL_free(l->ssl);
+  if (l->ssl) {
+    SSL_SESSION_free(l->session);
+    l->session = SSL_get1_session(l->ssl);
+    SSL_set_shutdown(l->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); // or the session would count as broken
+    SSL_free(l->ssl);
+  }
   close(l->fd);
 }
 static void hex(const unsigned char *bytes, int n, char *out) {
@@ -345,7 +353,7 @@ static void target(char *out, size_t room, const char *body, size_t n) { // sign
   snprintf(out, room, "%s?%s&auth_signature=%s", pub_path, query, signature);
 }
 static void line_ask(Line *l, const char *body, size_t n) {
-  static char request[1 << 17];
+  static _Thread_local char request[1 << 17];
   char url[2048];
   target(url, sizeof url, body, n);
   int k = snprintf(request, sizeof request,
@@ -390,14 +398,15 @@ static size_t fill(char *body, int64_t stamp, long serial) {
   *out = 0;
   return out - body;
 }
-static void *publish(void *unused) {
-  static char body[1 << 16];
+static void *publish(void *which) {
+  static _Thread_local char body[1 << 16];
+  int first = *(int *)which, step = tls ? parallel : 1, mine = tls ? 1 : parallel;
   Line lines[MAX_PARALLEL] = {0};
   while (!go && !stop) usleep(1000);
-  for (int i = 0; i < parallel; i++) line_open(&lines[i]);
+  for (int i = 0; i < mine; i++) line_open(&lines[i]);
   int64_t start = now();
-  for (long m = 0; m < nmsg && !stop; m++) {
-    Line *l = &lines[m % parallel];
+  for (long m = first; m < nmsg && !stop; m += step) {
+    Line *l = &lines[m / step % mine];
     int64_t stamp = 0;
     if (l->busy) {
       line_answer(l);
@@ -414,12 +423,12 @@ static void *publish(void *unused) {
     n_sent++;
     line_ask(l, body, fill(body, stamp, m));
   }
-  for (int i = 0; i < parallel; i++) {
+  for (int i = 0; i < mine; i++) {
     if (lines[i].busy) line_answer(&lines[i]);
     line_close(&lines[i]);
   }
-  published_all = 1;
-  return unused;
+  n_publishing--;
+  return NULL;
 }
 
 // Options
@@ -458,6 +467,11 @@ static const struct {
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
+static double own_seconds(void) {
+  struct rusage mine;
+  getrusage(RUSAGE_SELF, &mine);
+  return mine.ru_utime.tv_sec + mine.ru_stime.tv_sec + (mine.ru_utime.tv_usec + mine.ru_stime.tv_usec) / 1e6;
+}
 static double number(const char *name, const char *text, int whole) {
   char *end;
   double value = strtod(text, &end);
@@ -527,6 +541,7 @@ int main(int argc, char **argv) {
   if (tls) {
     ssl_context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_mode(ssl_context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(ssl_context, 1); // a record in one system call
   }
   latency_us = calloc(nconn * nmsg + 1, sizeof *latency_us);
   seen = calloc(nconn * nmsg + 1, 1);
@@ -539,11 +554,17 @@ int main(int argc, char **argv) {
                    : "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                      "Sec-WebSocket-Version: 13\r\n");
   ep = epoll_create1(0);
-  pthread_t publisher;
-  if (pthread_create(&publisher, NULL, publish, NULL)) die("no second thread");
+  pthread_t publishers[MAX_PARALLEL];
+  int numbers[MAX_PARALLEL];
+  n_publishing = tls ? parallel : 1;
+  for (int i = 0, all = n_publishing; i < all; i++) {
+    numbers[i] = i;
+    if (pthread_create(&publishers[i], NULL, publish, &numbers[i])) die("no thread to publish");
+  }
 
   long dialled = 0, beaten = 0, kb_before = server_pid ? pss_kb(server_pid) : 0, kb_after = 0;
-  double cpu_before = server_pid ? cpu_seconds(server_pid) : 0, cpu_connected = cpu_before, cpu_go = 0;
+  double cpu_before = server_pid ? cpu_seconds(server_pid) : 0, cpu_connected = cpu_before, cpu_go = 0,
+         own_go = 0;
   int64_t start = now(), since = start, connected = 0;
   struct epoll_event events[512];
   for (int asked = 0;;) {
@@ -571,17 +592,17 @@ int main(int argc, char **argv) {
     if (asked && !go) since = t; // waiting for the cue is no fault of the server
     if (asked && !go && (!on_cue || word)) {
       if (server_pid) cpu_go = cpu_seconds(server_pid);
+      own_go = own_seconds();
       go = 1;
     }
-    if (published_all && n_delivered >= (n_open - n_closed) * n_sent) break;
+    if (!n_publishing && n_delivered >= (n_open - n_closed) * n_sent) break;
   }
   stop = 1;
   if (on_cue) fputs("done\n", stderr);
 
   double connect_s = connected ? (connected - start) / 1e9 : 0, secs = (last_arrived - first_sent) / 1e9;
   double cpu = server_pid && go ? cpu_seconds(server_pid) - cpu_go : 0;
-  struct rusage mine;
-  getrusage(RUSAGE_SELF, &mine);
+  double own = own_seconds();
   long expected = nconn * n_sent;
   qsort(latency_us, n_delivered, sizeof *latency_us, by_value);
   printf("{\"open\":%ld,\"ready\":%ld,\"refused\":%ld,\"closed\":%ld,\"connect_s\":%.3f,\"conn_per_s\":%.0f,"
@@ -589,13 +610,14 @@ int main(int argc, char **argv) {
          n_open, n_ready, n_refused, n_closed, connect_s, connect_s > 0 ? n_open / connect_s : 0,
          cpu_connected - cpu_before, (double)(kb_after - kb_before) / nconn);
   printf("\"sent\":%ld,\"deliveries\":%ld,\"expected\":%ld,\"duplicates\":%ld,\"pub_errors\":%ld,\"secs\":%.3f,"
-         "\"deliv_per_s\":%.0f,\"server_cpu_s\":%.2f,\"us_cpu_per_deliv\":%.2f,\"client_cpu_s\":%.2f,",
+         "\"deliv_per_s\":%.0f,\"server_cpu_s\":%.2f,\"us_cpu_per_deliv\":%.2f,\"client_cpu_s\":%.2f,"
+         "\"client_cores\":%.2f,",
          (long)n_sent, n_delivered, expected, n_duplicate, (long)pub_errors, secs, secs > 0 ? n_delivered / secs : 0,
          cpu, n_delivered ? cpu * 1e6 / n_delivered : 0,
-         mine.ru_utime.tv_sec + mine.ru_stime.tv_sec + (mine.ru_utime.tv_usec + mine.ru_stime.tv_usec) / 1e6);
+         own, secs > 0 ? (own - own_go) / secs : 0);
   printf("\"p50_ms\":%.2f,\"p90_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.2f}\n", percentile_ms(5000), percentile_ms(9000),
          percentile_ms(9900), percentile_ms(10000));
-  int answered = !nmsg || (published_all && !pub_errors);
+  int answered = !nmsg || (!n_publishing && !pub_errors);
   int whole = connected && !n_refused && !n_closed && answered && n_delivered == expected && !n_duplicate;
   return whole ? 0 : 1;
 }
