@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, Union, cast
 
 import hiredis
 import txredisapi
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.python.failure import Failure
@@ -86,9 +87,14 @@ class RedisConnection(txredisapi.RedisProtocol):
             self.transport.abortConnection()
 
     def _write(self, command: bytes) -> None:
+        transport = self.transport
+        transport.write(command)
         if self.asked is None:
             self.asked = self._clock()
-        self.transport.write(command)
+            # Twisted would send it in the reactor's next turn only, which is long in coming while there is much to
+            # broadcast. What is called while Redis is at work on this leaves together in that turn.
+            if isinstance(transport, FileDescriptor) and transport.connected and not transport.disconnecting:
+                transport.doWrite()
 
     # ---- txredisapi and Twisted -------------------------------------------------------------------------------
 
