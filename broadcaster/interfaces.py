@@ -73,6 +73,15 @@ class IDriverMaker(Interface):
         """The driver, not started. ``options`` is its table ``[driver.<name>]``; raises `ConfigError` for a bad one."""
 
 
+class IForwarder(Interface):
+    """A driver that leaves it to another one to deliver here. Optional."""
+
+    beneath = Attribute('str: the name of the other driver, or "none".')
+
+    def stand_on(driver: IDriver) -> None:
+        """Use ``driver``, which is not started. Called once, before anything else."""
+
+
 class ITenants(Interface):
     """Wants to know the apps, since applications publish to it past this server. Optional on a driver."""
 

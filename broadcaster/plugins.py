@@ -11,7 +11,8 @@ from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
 
 from broadcaster.errors import ConfigError, DriverError
-from broadcaster.interfaces import IDriver, IDriverMaker
+from broadcaster.interfaces import IDriver, IDriverMaker, IForwarder
+from broadcaster.settings import Driver
 
 
 @implementer(IPlugin, IDriverMaker)
@@ -28,6 +29,16 @@ class DriverMaker:
     def make(self, reactor: Any, options: Mapping[str, Any]) -> IDriver:
         """See `IDriverMaker`."""
         return cast(IDriver, import_module(self._module).make(reactor, options))
+
+
+def make_drivers(wanted: Driver, reactor: Any, source: str) -> IDriver:
+    """The driver that the configuration names, standing on another one if it says so. Raises `ConfigError`."""
+    driver = make_driver(driver_maker(wanted.name, source), reactor, wanted.options, source)
+    forwarder = IForwarder(driver, None)
+    if forwarder is not None and forwarder.beneath != "none":
+        name = forwarder.beneath
+        forwarder.stand_on(make_driver(driver_maker(name, source), reactor, wanted.others.get(name, {}), source))
+    return driver
 
 
 def driver_maker(name: str, source: str) -> IDriverMaker:

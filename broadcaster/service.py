@@ -33,7 +33,7 @@ from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
 from broadcaster.metrics import CONTENT_TYPE, Metrics
-from broadcaster.plugins import driver_maker, make_driver
+from broadcaster.plugins import make_drivers
 from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.recovery import Recovery
@@ -81,9 +81,7 @@ def build(
     apps = Apps(settings.apps, settings.source)
     counters = Counters()
     turns = Turns(reactor, settings.slow_client, counters)
-    if driver is None:
-        maker = driver_maker(settings.driver.name, settings.source)
-        driver = make_driver(maker, reactor, settings.driver.options, settings.source)
+    driver = driver or make_drivers(settings.driver, reactor, settings.source)
     tenants = ITenants(driver, None)
     if tenants is not None:
         tenants.tenants({app.id: app.redis_prefix for app in settings.apps})

@@ -50,10 +50,15 @@ class TLS(Certificate, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Driver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[driver]``: which one, and its own table ``[driver.<name>]`` as it was written."""
+    """``[driver]``: which one, and its own table ``[driver.<name>]`` as it was written.
+
+    ``others`` are the tables of other drivers: they may stay for the day they are used, and a driver that stands on
+    another one uses two.
+    """
 
     name: str = "memory"
     options: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -181,14 +181,15 @@ def test_the_drivers_options_arrive_as_text() -> None:
         BROADCASTER_DRIVER_REDIS_EMPTY="",
         BROADCASTER_DRIVER_PUSHER_APP_ID="another driver's",
     ).driver == Driver(
-        name="redis", options={"prefix": "p", "url": "redis://localhost", "reply_timeout": "5", "empty": ""}
+        name="redis",
+        options={"prefix": "p", "url": "redis://localhost", "reply_timeout": "5", "empty": ""},
+        others={"pusher": {"app_id": "another driver's"}},
     )
 
 
-def test_options_of_a_driver_that_is_not_in_use_change_nothing() -> None:
-    settings = loaded(APP, BROADCASTER_DRIVER_PUSHER_APP_ID="1")
-    assert settings.driver == Driver()
-    assert settings.source == "broadcaster.toml"
+def test_options_of_another_driver_are_kept_for_one_that_stands_on_it() -> None:
+    driver = loaded('[driver.pusher]\nkey = "k"' + APP, BROADCASTER_DRIVER_PUSHER_APP_ID="1").driver
+    assert driver == Driver(others={"pusher": {"key": "k", "app_id": "1"}})
 
 
 def test_a_drivers_name_is_spelled_in_capitals_and_underscores() -> None:

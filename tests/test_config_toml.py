@@ -183,7 +183,11 @@ def test_everything_arrives() -> None:
     assert settings == Settings(
         demo=True,
         server=Server(listen=("tcp:80", "unix:/run/b.sock"), drain_seconds=2.5),
-        driver=Driver(name="redis", options={"url": "redis://localhost", "deep": {"list": [1, 2]}}),
+        driver=Driver(
+            name="redis",
+            options={"url": "redis://localhost", "deep": {"list": [1, 2]}},
+            others={"pusher": {"cluster": "eu"}},
+        ),
         limits=Limits(event_bytes=0, frame_bytes=1_000),
         log=Log(level="debug"),
         echo_api=EchoApi(cors=Cors(origin="*", methods="GET", headers="X-A"), headers={"X-B": "c"}),
@@ -201,8 +205,8 @@ def test_a_driver_may_be_called_like_a_key(name: str) -> None:
     assert loaded(f'[driver]\nname = "{name}"\n{table}{APP}').driver.name == name
 
 
-def test_the_table_of_another_driver_called_options_is_kept_out() -> None:
-    assert loaded(f"[driver.options]\nx = 1{APP}").driver == Driver()
+def test_the_table_of_another_driver_called_options_is_its_table() -> None:
+    assert loaded(f"[driver.options]\nx = 1{APP}").driver == Driver(others={"options": {"x": 1}})
 
 
 # ---- what it may not say --------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ _SECRET: Path = ("apps", 0, "secret")
 _SECRETS: Path = ("apps", 0, "secrets")
 _BOOLEANS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 
-_OTHER_DRIVER = re.compile(r"BROADCASTER_DRIVER_[A-Z0-9]+_\w+", re.ASCII)
+_OTHER_DRIVER = re.compile(r"BROADCASTER_DRIVER_([A-Z0-9]+)_(\w+)", re.ASCII)
 
 # What Kubernetes (kubelet/envvars, after Docker's links) sets in every pod beside a service named broadcaster or
 # broadcaster-<something>. The port is told from a mistaken key by its value, an address.
@@ -87,17 +87,21 @@ def without_public_names(environ: Mapping[str, str], apps: Iterable[App]) -> tup
 
 
 def _with_driver_options(tree: Tree, origins: dict[Path, str], given: Mapping[str, str]) -> Tree:
-    """``tree`` with those of the variables that are options of its driver; they may be called anything."""
+    """``tree`` with those of the variables that are options of drivers; they may be called anything."""
     table = tree.get("driver")
     name = table.get("name", Driver().name) if isinstance(table, dict) else Driver().name
     own = f"{PREFIX}DRIVER_{re.sub('[^A-Z0-9]', '_', str(name).upper())}_"
     for variable, text in given.items():
         if variable.startswith(own) and variable != own:
             path: Path = ("driver", str(name), variable.removeprefix(own).lower())
-            tree = put(tree, path, _decoded(variable, text))
-            origins[path] = variable
-        elif not _OTHER_DRIVER.fullmatch(variable) and not _SERVICE_LINK.fullmatch(f"{variable}={text}"):
+        elif other := _OTHER_DRIVER.fullmatch(variable):
+            path = ("driver", other[1].lower(), other[2].lower())
+        elif _SERVICE_LINK.fullmatch(f"{variable}={text}"):
+            continue
+        else:
             raise ConfigError("environment", _printable(variable), "unknown variable", _suggestion(variable))
+        tree = put(tree, path, _decoded(variable, text))
+        origins[path] = variable
     return tree
 
 

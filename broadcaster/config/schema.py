@@ -30,7 +30,7 @@ def keys(struct: type[Struct]) -> dict[str, object]:
     if struct is Settings:
         del kinds["source"], kinds["notes"], kinds["directory"]
     elif struct is Driver:
-        del kinds["options"]
+        del kinds["options"], kinds["others"]
     elif struct is App:
         kinds["secret"] = str
     return kinds
@@ -80,17 +80,22 @@ def _values(struct: type[Struct], table: Tree, place: Place, base: object) -> Tr
 
 
 def _driver(table: Tree, place: Place, base: object) -> Tree:
-    """The driver's name and the table of that name; the tables of other drivers may stay for the day they are used."""
+    """The driver's name, the table of that name, and the tables of the other drivers."""
     values = _values(Driver, {key: value for key, value in table.items() if key == "name"}, place, base)
     name = values.get("name", getattr(base, "name", Driver().name))
+    others: Tree = {}
     for key, value in table.items():
         if key == "name":
             continue
         if key == name:
             values["options"] = _table(value, place.at(key), f"its options go under [driver.{key}]")
-        elif not isinstance(value, dict):
+        elif isinstance(value, dict):
+            others[key] = value
+        else:
             remedy = f"did you mean driver.name? a driver's options go into its own table, [driver.{name}]"
             raise place.at(key).error("unknown key", remedy)
+    if others:
+        values["others"] = others
     return values
 
 

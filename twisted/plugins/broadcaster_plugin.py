@@ -9,4 +9,5 @@ serviceMaker = ServiceMaker(
 )
 
 memory = DriverMaker("memory", "broadcaster.drivers.memory")
+pusher = DriverMaker("pusher", "broadcaster.drivers.pusher")
 redis = DriverMaker("redis", "broadcaster.drivers.redis")

@@ -1,0 +1,317 @@
+"""The way out to Pusher's HTTP API: what waits is sent, tried again while Pusher is away, and given up by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from random import uniform
+from time import monotonic, time
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
+
+from broadcaster.drivers.pusher.calls import Call, call_for, termination
+from broadcaster.drivers.pusher.options import Options
+from broadcaster.drivers.pusher.waiting import Entry, Waiting
+from broadcaster.errors import DriverError
+from broadcaster.messages import Event, Terminated
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a call is tried again: doubled each time, and spread by half."""
+
+STOP_SECONDS = 3.0
+"""How long the last events may take when the server stops; less than the service waits for its driver."""
+
+ABOUT_CONTENT = (400, 413)
+"""Answers that find fault with what was sent, and not with who sends it."""
+
+LARGEST_ANSWER = 4_096
+"""Bytes of an answer that are read; all of them are an error's words or nothing."""
+
+
+class Refused(Exception):
+    """Pusher will not take a call, now or later."""
+
+    def __init__(self, status: int, words: str) -> None:
+        self.status = status
+        super().__init__(f"{status} {words}".strip())
+
+
+class Unavailable(Exception):
+    """A call may succeed when it is tried again."""
+
+
+class Forwarding:
+    """Takes what is published and sees to it that Pusher gets it, or that it is counted and named.
+
+    ``dropped`` is told of each event that Pusher will never have. Counts only ever grow: ``forwarded`` events,
+    ``retries`` of calls, and ``drops`` of events by their reason.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: Options,
+        dropped: Callable[[Event], None],
+        clock: Callable[[], float] = monotonic,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self.forwarded = 0
+        self.retries = 0
+        self.drops: Counter[str] = Counter()
+        self._reactor = reactor
+        self._options = options
+        self._dropped = dropped
+        self._clock = clock
+        self._now = now
+        self._waiting = Waiting(options.queue_events)
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = options.requests
+        self._agent = Agent(reactor, connectTimeout=options.request_seconds, pool=self._pool)
+        self._calls: set[Deferred[None]] = set()
+        self._pauses: set[Any] = set()
+        self._away_since: float | None = None
+        self._told: set[str] = set()
+        self._stopped = False
+        self._idle: Deferred[None] = Deferred()
+        self._patience: Any = None
+
+    def admitted(self, item: Event | Terminated) -> list[Event | Terminated]:
+        """``item`` in the parts to `put`; none if it is dropped as too large. Raises `DriverError` if it is refused."""
+        if self._options.overflow == "refuse" and self._waiting.full():
+            raise DriverError(f"{len(self._waiting):,} events wait for Pusher, which is all that may")
+        return self._fitting(item)
+
+    def put(self, parts: Iterable[Event | Terminated]) -> None:
+        """Forward them, as soon as what is before them on their channels is."""
+        for part in parts:
+            if self._waiting.full() and self._options.overflow != "refuse":
+                oldest = self._waiting.drop_oldest() if self._options.overflow == "drop_oldest" else None
+                words = f"{len(self._waiting):,} wait for Pusher"
+                self._drop(part if oldest is None else oldest.item, "overflow", words)
+                if oldest is None:
+                    continue
+            self._waiting.put(Entry(part, self._clock()))
+        self._send()
+
+    def length(self) -> int:
+        """How many wait or are under way."""
+        return len(self._waiting)
+
+    def lag(self) -> float:
+        """Seconds that the oldest of them has waited; 0 if nothing does."""
+        oldest = self._waiting.oldest()
+        return 0.0 if oldest is None else self._clock() - oldest
+
+    def away(self) -> float | None:
+        """Seconds since Pusher last answered, while it does not; None while it does."""
+        return None if self._away_since is None else self._clock() - self._away_since
+
+    def stop(self) -> Deferred[None]:
+        """Send what waits, for a moment, unless Pusher is away; what is left then is counted as dropped."""
+        self._idle = Deferred()
+        if len(self._waiting) and self._away_since is None:
+            self._patience = self._reactor.callLater(STOP_SECONDS, self._give_up)
+        else:
+            self._give_up()
+        return self._idle.addCallback(lambda _: self._pool.closeCachedConnections())
+
+    def _give_up(self) -> None:
+        self._stopped = True
+        for pause in self._pauses:
+            pause.cancel()
+        for call in list(self._calls):
+            call.cancel()
+        for entry in self._waiting.clear():
+            self._drop(entry.item, "stopped", "the server stops")
+        self._idle.callback(None)
+
+    # ---- what fits ----------------------------------------------------------------------------------------------
+
+    def _fitting(self, item: Event | Terminated) -> list[Event | Terminated]:
+        """``item`` in parts that Pusher's limits allow."""
+        if isinstance(item, Terminated):
+            return [item]
+        options = self._options
+        size, most = len(item.data.encode(errors="surrogatepass")), options.channels_per_event
+        if size > options.event_bytes:
+            reason = f"its data has {size:,} bytes, {options.event_bytes:,} are allowed"
+        elif len(item.channels) > most and options.oversized != "split":
+            reason = f"it is for {len(item.channels)} channels, {most} are allowed"
+        else:
+            channels = item.channels
+            return [_on(item, channels[start : start + most]) for start in range(0, len(channels), most)]
+        if options.oversized == "refuse":
+            raise DriverError(f"event {item.name!r} is too large for Pusher: {reason}")
+        self._drop(item, "oversized", reason)
+        return []
+
+    def _drop(self, item: Event | Terminated, reason: str, words: str) -> None:
+        """Count it, name the first of each reason until Pusher takes something again, and tell who waits for it."""
+        self.drops[reason] += 1
+        if reason not in self._told:
+            self._told.add(reason)
+            what = f"event {item.name!r} on {item.channels[0]}" if isinstance(item, Event) else "a user's end"
+            self._log.error(
+                "driver pusher does not forward {what}: {words}; more of these are only counted", what=what, words=words
+            )
+        if isinstance(item, Event):
+            self._dropped(item)
+
+    # ---- sending ------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        while not self._stopped and len(self._calls) + len(self._pauses) < self._options.requests:
+            entries = self._waiting.take()
+            if not entries:
+                return
+            self._try(entries, FIRST_PAUSE)
+
+    def _try(self, entries: list[Entry], pause: float) -> None:
+        first = entries[0].item
+        app_id = self._options.app_id
+        if isinstance(first, Terminated):
+            call = termination(app_id, first.user_id)
+        else:
+            call = call_for(app_id, [entry.item for entry in entries if isinstance(entry.item, Event)])
+        calling = self._post(call)
+        self._calls.add(calling)
+        calling.addTimeout(self._options.request_seconds, self._reactor)
+
+        def ended(result: object) -> None:
+            self._calls.discard(calling)
+            self._ended(entries, result, pause)
+
+        calling.addBoth(ended)
+
+    def _post(self, call: Call) -> Deferred[None]:
+        options = self._options
+        target = call.target(options.key, options.secret, self._now())
+        headers = Headers({"content-type": ["application/json"], "user-agent": ["broadcaster"]})
+        uri = (options.api() + target).encode()
+        asking = cast("Deferred[Any]", self._agent.request(b"POST", uri, headers, _Body(call.body)))
+        return asking.addCallback(_read).addCallback(_judge)
+
+    def _ended(self, entries: list[Entry], result: object, pause: float) -> None:
+        error = result.value if isinstance(result, Failure) else None
+        if self._stopped:
+            return
+        if error is not None and not isinstance(error, Refused):
+            self._again(entries, error, pause)
+            return
+        self._answered()
+        if error is not None and len(entries) > 1 and error.status in ABOUT_CONTENT:
+            # One of them is at fault; the others shall not go with it.
+            for entry in entries:
+                self._try([entry], FIRST_PAUSE)
+            return
+        self._waiting.done(entries)
+        if error is None:
+            self.forwarded += len(entries)
+            self._told.clear()
+        else:
+            for entry in entries:
+                self._drop(entry.item, str(error.status), f"Pusher answered {error}")
+        self._send()
+        if not len(self._waiting) and self._patience is not None and self._patience.active():
+            self._patience.cancel()
+            self._give_up()
+
+    def _again(self, entries: list[Entry], error: BaseException, pause: float) -> None:
+        self.retries += 1
+        if self._away_since is None:
+            self._away_since = self._clock()
+            self._log.error(
+                "driver pusher: {api} fails ({words}); events wait and are tried again",
+                api=self._options.api(),
+                words=_words(error),
+            )
+
+        def now() -> None:
+            self._pauses.discard(waiting)
+            self._try(entries, min(2 * pause, LONGEST_PAUSE))
+
+        waiting = self._reactor.callLater(uniform(0.5, 1.5) * pause, now)
+        self._pauses.add(waiting)
+
+    def _answered(self) -> None:
+        if self._away_since is not None:
+            self._log.info(
+                "driver pusher: {api} answers again after {seconds:.1f} seconds; {waiting} events wait",
+                api=self._options.api(),
+                seconds=self._clock() - self._away_since,
+                waiting=len(self._waiting),
+            )
+            self._away_since = None
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    reasons = getattr(error, "reasons", None)  # twisted.web's failures only wrap what happened
+    if reasons:
+        error = reasons[0].value
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _on(event: Event, channels: tuple[str, ...]) -> Event:
+    return event if channels == event.channels else Event(event.name, channels, event.data, event.exclude)
+
+
+@implementer(IBodyProducer)
+class _Body:
+    def __init__(self, body: bytes) -> None:
+        self.length = len(body)
+        self._body = body
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """All of it is written at once."""
+
+    resumeProducing = stopProducing = pauseProducing
+
+
+class _Answer(Protocol):
+    """Reads the beginning of a body, and lets go of the connection when there is too much of it."""
+
+    def __init__(self, done: Deferred[bytes]) -> None:
+        self._done = done
+        self._body = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) > LARGEST_ANSWER and self.transport is not None:
+            self._body = self._body[:LARGEST_ANSWER]
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if not self._done.called:
+            self._done.callback(self._body)
+
+
+def _read(response: Any) -> Deferred[tuple[int, bytes]]:
+    body: Deferred[bytes] = Deferred()
+    response.deliverBody(_Answer(body))
+    return body.addCallback(lambda text: (response.code, text))
+
+
+def _judge(answer: tuple[int, bytes]) -> None:
+    status, body = answer
+    if status in (200, 202) and body.lstrip().startswith(b"{"):
+        return
+    words = " ".join(body.decode(errors="replace").split())[:200]
+    if 400 <= status < 500:
+        raise Refused(status, words)
+    raise Unavailable(f"{status} {words}".strip())
