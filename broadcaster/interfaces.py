@@ -105,6 +105,13 @@ class IMeasured(Interface):
         """How things stand at the moment of asking; the same names each time, those of one name in a row."""
 
 
+class IComparison(Interface):
+    """Sees the same events on two ways; optional on a driver."""
+
+    def comparison() -> Mapping[str, Any]:
+        """What each side told and the other did not, as JSON: ``channels``, ``total``, ``waiting`` and ``alone``."""
+
+
 # ---- what several processes share: each is optional on a driver ------------------------------------------------
 #
 # Promises of all. *In order with deliveries*: what the sink was delivered before a Deferred fires is contained in

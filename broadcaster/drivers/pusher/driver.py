@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from time import monotonic
 from typing import Any
@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
+from broadcaster.counters import Measure
 from broadcaster.drivers.pusher.bridge import Bridge
 from broadcaster.drivers.pusher.comparison import Comparison
 from broadcaster.drivers.pusher.forwarding import Forwarding
@@ -19,7 +20,7 @@ from broadcaster.drivers.pusher.listening import Heard
 from broadcaster.drivers.pusher.options import Options
 from broadcaster.drivers.pusher.pairing import Half, Pairing, Side
 from broadcaster.errors import DriverError
-from broadcaster.interfaces import IDriver, IEventSink, IForwarder, IInterest
+from broadcaster.interfaces import IComparison, IDriver, IEventSink, IForwarder, IInterest, IMeasured
 from broadcaster.messages import Delivery, Event, Publication
 from broadcaster.names import USER_CHANNEL
 
@@ -27,7 +28,7 @@ PAIR_SECONDS = 60.0
 """How long an event may be on its way to Pusher and back."""
 
 
-@implementer(IDriver, IForwarder, IEventSink)
+@implementer(IDriver, IForwarder, IEventSink, IMeasured, IComparison)
 class PusherDriver:
     """See `IDriver`; stands on a driver that delivers here, or on none.
 
@@ -160,6 +161,29 @@ class PusherDriver:
         if not counts:
             del self._interest[channel]
             self._bridge.unwant(channel)
+
+    # ---- how things stand ---------------------------------------------------------------------------------------
+
+    def measures(self) -> Iterator[Measure]:
+        """See `IMeasured`."""
+        out, bridge = self._forwarding, self._bridge
+        yield Measure("pusher_forwarded_events", "Events that Pusher has taken", out.forwarded, True)
+        for reason, count in sorted(out.drops.items()):
+            labels = (("reason", reason),)
+            yield Measure("pusher_dropped_events", "Events that Pusher will never have", count, True, labels)
+        yield Measure("pusher_retries", "Calls that Pusher failed and that were tried again", out.retries, True)
+        yield Measure("pusher_waiting_events", "Events on their way to Pusher", out.length())
+        yield Measure("pusher_lag_seconds", "How long the oldest of them has waited", out.lag())
+        if self._listens():
+            yield Measure("pusher_listening", "1 while Pusher is heard", int(bridge.up))
+            yield Measure("pusher_reconnects", "Connections to Pusher that were lost", bridge.reconnects, True)
+        inner = None if self._inner is None else IMeasured(self._inner, None)
+        if inner is not None:
+            yield from inner.measures()
+
+    def comparison(self) -> dict[str, Any]:
+        """See `IComparison`."""
+        return self._comparison.report(len(self._pairing), self._clock())
 
     def _forwards(self, app_id: str) -> bool:
         return not self._options.apps or app_id in self._options.apps

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
@@ -76,6 +76,7 @@ class Forwarding:
         self._waiting = Waiting(options.queue_events)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = options.requests
+        self._pool._factory = _Quiet
         self._agent = Agent(reactor, connectTimeout=options.request_seconds, pool=self._pool)
         self._calls: set[Deferred[None]] = set()
         self._pauses: set[Any] = set()
@@ -265,6 +266,12 @@ def _words(error: BaseException) -> str:
 
 def _on(event: Event, channels: tuple[str, ...]) -> Event:
     return event if channels == event.channels else Event(event.name, channels, event.data, event.exclude)
+
+
+class _Quiet(_HTTP11ClientFactory):
+    """What makes connections; Twisted's own writes a line for each, and has no other place to say not to."""
+
+    noisy = False
 
 
 @implementer(IBodyProducer)
