@@ -17,6 +17,7 @@ import broadcaster
 from broadcaster import interfaces
 from broadcaster.counters import Counters
 from broadcaster.drivers.memory import MemoryDriver
+from broadcaster.drivers.pusher.options import Options as PusherOptions
 from broadcaster.drivers.redis.options import Options
 from broadcaster.settings import TLS, Limits, Server, SocketIO
 from broadcaster.sharing import Guard
@@ -67,6 +68,10 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "drivers.redis.shared.last_events.LastEvents": lambda made, server: made(None, None),
     "drivers.redis.shared.membership.Membership": lambda made, server: made(None, None, None, None, None, None),
     "drivers.redis.shared.watching.Watching": lambda made, server: made(None, None, None, None),
+    "drivers.pusher.driver.Interest": lambda made, server: made(None, None),
+    "drivers.pusher.driver.PusherDriver": lambda made, server: made(
+        server.reactor, PusherOptions(app_id="1", key="k", secret="s")
+    ),
     "hub.Hub": lambda made, server: server.service.hub,
     "facts.Facts": lambda made, server: made(),
     "last_events.LocalLastEvents": lambda made, server: made(None, lambda: 0.0),

@@ -59,20 +59,24 @@ def read(server: InProcess, name: str, /, **labels: str) -> float:
 # ---- the document ---------------------------------------------------------------------------------------------
 
 
+PUSHER = {"app_id": "1", "key": "k", "secret": "s", "host": "127.0.0.1", "compare": True, "deliver": "redis"}
+
+
 @pytest.fixture
-def on_redis() -> Iterator[InProcess]:
-    """A server whose driver has figures of its own."""
-    server = InProcess(driver=Driver(name="redis", options={"url": "redis+unix:///nowhere"}))
+def on_both() -> Iterator[InProcess]:
+    """A server on the drivers that have figures of their own."""
+    others = {"redis": {"url": "redis+unix:///nowhere"}}
+    server = InProcess(driver=Driver(name="pusher", options=PUSHER, others=others))
     yield server
     server.stop()
 
 
-def test_what_is_there_is_what_is_documented(server: InProcess, on_redis: InProcess) -> None:
+def test_what_is_there_is_what_is_documented(server: InProcess, on_both: InProcess) -> None:
     server.joined("a")
     server.joined("a").say("pusher:nonsense")
     found = {
         name: (family.type, {label for sample in family.samples for label in sample.labels})
-        for name, family in {**families(on_redis), **families(server)}.items()
+        for name, family in {**families(on_both), **families(server)}.items()
     }
     documented = {
         row["name"]: (row["kind"], set(re.findall(r"`(\w+)`", row["labels"])))
@@ -85,8 +89,8 @@ def test_every_metric_says_what_it_means(server: InProcess) -> None:
     assert all(family.documentation for family in families(server).values())
 
 
-def test_the_documents_expressions_use_only_what_is_there(server: InProcess, on_redis: InProcess) -> None:
-    there = {sample.name for family in families(on_redis).values() for sample in family.samples}
+def test_the_documents_expressions_use_only_what_is_there(server: InProcess, on_both: InProcess) -> None:
+    there = {sample.name for family in families(on_both).values() for sample in family.samples}
     there |= {sample.name for family in families(server).values() for sample in family.samples}
     server.joined("a").say("pusher:nonsense")
     there |= families(server).keys() | {

@@ -9,7 +9,7 @@ from twisted.internet.defer import gatherResults, maybeDeferred
 from zope.interface.verify import verifyObject
 
 from broadcaster.errors import DriverError
-from broadcaster.interfaces import IDriver
+from broadcaster.interfaces import IDriver, IInterest
 from broadcaster.messages import Event, Publication, Terminated
 from broadcaster.testing.sink import RecordingSink
 
@@ -68,6 +68,7 @@ class DriverContract(ABC, TestCase):
 
     async def test_apps_hear_nothing_of_each_other(self) -> None:
         driver, sink = await self._started("a")
+        await self._wanted(driver, OTHER_APP, "a")
         await driver.publish(OTHER_APP, Event("e", ("a",), "theirs"))
         await self._publish(driver, Event("e", ("a",), "ours"))
         assert [event.data for event in await self._heard(driver, sink, "a")] == ["ours"]
@@ -122,7 +123,14 @@ class DriverContract(ABC, TestCase):
         driver, sink = await self._made(), RecordingSink()
         self.addCleanup(driver.stop)
         await driver.start(sink)
+        for channel in channels:
+            await self._wanted(driver, APP, channel)
         return driver, sink
+
+    async def _wanted(self, driver: IDriver, app_id: str, channel: str) -> None:
+        interest = IInterest(driver, None)
+        if interest is not None:
+            await interest.wanted(app_id, channel)
 
     async def _publish(self, driver: IDriver, *publications: Publication) -> None:
         await gatherResults([driver.publish(APP, each) for each in publications])

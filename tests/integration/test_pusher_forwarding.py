@@ -22,6 +22,7 @@ from tests.integration.application import Application, Asked, End, Here, said, s
 from tests.sockets import reactor, run_until
 
 SECRET = "s3cret-of-ours"
+TAKEN = said("{}")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,8 @@ class Out:
 
     def publish(self, *items: Event | Terminated) -> None:
         for item in items:
-            self.way.put(self.way.admitted(item))
+            self.way.check(item)
+            self.way.put(item)
 
     def idle(self) -> None:
         run_until(lambda: not self.way.length(), "the end of forwarding")
@@ -56,7 +58,7 @@ class Out:
 
 
 @contextmanager
-def pusher(answer: bytes | Callable[[End], object] = said("{}"), **options: Any) -> Iterator[Out]:
+def pusher(answer: bytes | Callable[[End], object] = TAKEN, **options: Any) -> Iterator[Out]:
     with serving(answer) as application:
         out = Out(application, **options)
         yield out
@@ -67,7 +69,7 @@ def pusher(answer: bytes | Callable[[End], object] = said("{}"), **options: Any)
 
 def published(asked: Asked) -> list[dict[str, Any]]:
     body = json.loads(asked.body)
-    return body["batch"] if "batch" in body else [body]
+    return list(body.get("batch", [body]))
 
 
 def event(data: object = 1, *channels: str, **more: Any) -> Event:

@@ -80,6 +80,7 @@ class Bridge:
         self._socket: Socket | None = None
         self._connecting: Deferred[Any] | None = None
         self._since = 0.0
+        self._lost = clock()
         self._waiting: Any = None
         self._pause = FIRST_PAUSE
         self._stopped = True
@@ -91,6 +92,10 @@ class Bridge:
     def up(self) -> bool:
         """Whether it hears what is wanted, or will as soon as Pusher has answered."""
         return self._listening.up
+
+    def down(self) -> float:
+        """For how many seconds it has heard nothing; 0 while it is `up`."""
+        return 0.0 if self.up else self._clock() - self._lost
 
     def start(self) -> None:
         """Connect, and stay connected."""
@@ -157,6 +162,8 @@ class Bridge:
     def closed(self, code: int | None, reason: str) -> None:
         """See `Listener`."""
         was_up = self._listening.up
+        if was_up:
+            self._lost = self._clock()
         self._socket = self._connecting = None
         self._listening.lost()
         if self._stopped or (self._waiting is not None and self._waiting.active()):

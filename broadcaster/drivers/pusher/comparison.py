@@ -12,6 +12,9 @@ CHANNELS = 1_000
 """Channels that are counted by name; those that come later are counted together."""
 
 OTHERS = "(others)"
+LATE = 3.0
+"""Seconds after which an event of one side only is worth a word."""
+
 EXAMPLES = 100
 """Events that only one side told and that are named; of more the newest."""
 
@@ -32,17 +35,22 @@ class Comparison:
         self._count(half.channel, half.side)
         self._examples.append(half)
 
-    def report(self, waiting: int, now: float) -> dict[str, Any]:
-        """Plain JSON: ``channels`` with their counts, ``total``, ``alone`` with events that one side lacks.
+    def report(self, waiting: Iterable[Half], now: float) -> dict[str, Any]:
+        """Plain JSON: ``channels`` with their counts, ``total``, ``waiting``, and ``alone`` with what one side lacks.
 
-        ``waiting`` are those whose other half may still come. ``seconds_ago`` says when an event was told.
+        ``waiting`` are those whose other half may still come: after `LATE` seconds they are named too, and counted
+        as being alone. ``seconds_ago`` says when an event was told.
         """
-        counts = sorted(self._counts.items())
+        halves = list(waiting)
+        late = [half for half in halves if now - half.since >= LATE]
+        counts = {channel: dict(count) for channel, count in self._counts.items()}
+        for half in late:
+            _counted(counts, half.channel)[half.side] += 1
         sides: Iterable[str] = ("both", "here", "pusher")
         return {
-            "channels": [{"channel": channel, **count} for channel, count in counts],
-            "total": {side: sum(count[side] for _, count in counts) for side in sides},
-            "waiting": waiting,
+            "channels": [{"channel": channel, **count} for channel, count in sorted(counts.items())],
+            "total": {side: sum(count[side] for count in counts.values()) for side in sides},
+            "waiting": len(halves) - len(late),
             "alone": [
                 {
                     "side": half.side,
@@ -51,11 +59,14 @@ class Comparison:
                     "data": half.data[:200],
                     "seconds_ago": round(now - half.since, 1),
                 }
-                for half in self._examples
+                for half in [*self._examples, *late][-EXAMPLES:]
             ],
         }
 
     def _count(self, channel: str, what: Side | str) -> None:
-        name = channel if channel in self._counts or len(self._counts) < CHANNELS else OTHERS
-        counts = self._counts.setdefault(name, {"both": 0, "here": 0, "pusher": 0})
-        counts[what] += 1
+        _counted(self._counts, channel)[what] += 1
+
+
+def _counted(counts: dict[str, dict[str, int]], channel: str) -> dict[str, int]:
+    name = channel if channel in counts or len(counts) < CHANNELS else OTHERS
+    return counts.setdefault(name, {"both": 0, "here": 0, "pusher": 0})

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from broadcaster.counters import Measure
 from broadcaster.drivers.pusher.bridge import Bridge
 from broadcaster.drivers.pusher.comparison import Comparison
-from broadcaster.drivers.pusher.forwarding import Forwarding
+from broadcaster.drivers.pusher.forwarding import LOCAL_REASONS, Forwarding
 from broadcaster.drivers.pusher.listening import Heard
 from broadcaster.drivers.pusher.options import Options
 from broadcaster.drivers.pusher.pairing import Half, Pairing, Side
@@ -24,8 +24,8 @@ from broadcaster.interfaces import IComparison, IDriver, IEventSink, IForwarder,
 from broadcaster.messages import Delivery, Event, Publication
 from broadcaster.names import USER_CHANNEL
 
-PAIR_SECONDS = 60.0
-"""How long an event may be on its way to Pusher and back."""
+PAIR_SECONDS = 120.0
+"""How long an event may be on its way from Pusher, once Pusher has it."""
 
 
 @implementer(IDriver, IForwarder, IEventSink, IMeasured, IComparison)
@@ -47,6 +47,7 @@ class PusherDriver:
         self._bridge = Bridge(reactor, options, self._heard, clock)
         self._interest: dict[str, Counter[str]] = {}
         self._pairing = Pairing(PAIR_SECONDS)
+        self._late = 0.0
         self._comparison = Comparison()
         self._turning = LoopingCall(self._turn)
         self._turning.clock = reactor
@@ -59,7 +60,9 @@ class PusherDriver:
         """What the driver beneath can do, this one can."""
         if interface is IInterest and self._listens():
             return Interest(self, IInterest(self._inner, None))
-        return None if self._inner is None else interface(self._inner, None)
+        if self._inner is None or interface.providedBy(self):
+            return None
+        return interface(self._inner, None)
 
     # ---- IDriver ------------------------------------------------------------------------------------------------
 
@@ -88,11 +91,11 @@ class PusherDriver:
         if not self._forwards(app_id):
             return succeed(None) if self._inner is None else self._inner.publish(app_id, publication)
         try:
-            parts = self._forwarding.admitted(publication)
+            self._forwarding.check(publication)
         except DriverError:
             return fail()
         taken = succeed(None) if self._inner is None else self._inner.publish(app_id, publication)
-        return taken.addCallback(lambda _: self._forwarding.put(parts))
+        return taken.addCallback(lambda _: self._forwarding.put(publication))
 
     # ---- what is delivered here, and what Pusher tells ----------------------------------------------------------
 
@@ -133,7 +136,10 @@ class PusherDriver:
                 self._comparison.only(Half("here", channel, event.name, event.data, self._clock()))
 
     def _turn(self) -> None:
-        for half in self._pairing.alone(self._clock()):
+        # While Pusher is away, events come back from it as much later; and for as long again while it catches up.
+        away = self._bridge.down()
+        self._late = max(self._forwarding.lag(), away, self._late - 1.0)
+        for half in self._pairing.alone(self._clock() - self._late):
             if half.side == "pusher" and self._bridged(half.channel):
                 self._comparison.both(half.channel)
             else:
@@ -168,9 +174,11 @@ class PusherDriver:
         """See `IMeasured`."""
         out, bridge = self._forwarding, self._bridge
         yield Measure("pusher_forwarded_events", "Events that Pusher has taken", out.forwarded, True)
-        for reason, count in sorted(out.drops.items()):
+        for reason in sorted({*out.drops, *LOCAL_REASONS}):
             labels = (("reason", reason),)
-            yield Measure("pusher_dropped_events", "Events that Pusher will never have", count, True, labels)
+            yield Measure(
+                "pusher_dropped_events", "Events that Pusher will never have", out.drops[reason], True, labels
+            )
         yield Measure("pusher_retries", "Calls that Pusher failed and that were tried again", out.retries, True)
         yield Measure("pusher_waiting_events", "Events on their way to Pusher", out.length())
         yield Measure("pusher_lag_seconds", "How long the oldest of them has waited", out.lag())
@@ -183,7 +191,7 @@ class PusherDriver:
 
     def comparison(self) -> dict[str, Any]:
         """See `IComparison`."""
-        return self._comparison.report(len(self._pairing), self._clock())
+        return self._comparison.report(self._pairing.halves(), self._clock())
 
     def _forwards(self, app_id: str) -> bool:
         return not self._options.apps or app_id in self._options.apps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from random import uniform
 from time import monotonic, time
 from typing import Any, cast
@@ -31,6 +31,9 @@ STOP_SECONDS = 3.0
 
 ABOUT_CONTENT = (400, 413)
 """Answers that find fault with what was sent, and not with who sends it."""
+
+LOCAL_REASONS = ("oversized", "overflow", "stopped")
+"""Why an event is dropped here; Pusher's own reasons are its status codes."""
 
 LARGEST_ANSWER = 4_096
 """Bytes of an answer that are read; all of them are an error's words or nothing."""
@@ -86,15 +89,16 @@ class Forwarding:
         self._idle: Deferred[None] = Deferred()
         self._patience: Any = None
 
-    def admitted(self, item: Event | Terminated) -> list[Event | Terminated]:
-        """``item`` in the parts to `put`; none if it is dropped as too large. Raises `DriverError` if it is refused."""
+    def check(self, item: Event | Terminated) -> None:
+        """Raises `DriverError` if the publisher of ``item`` is to be refused."""
         if self._options.overflow == "refuse" and self._waiting.full():
             raise DriverError(f"{len(self._waiting):,} events wait for Pusher, which is all that may")
-        return self._fitting(item)
+        if self._options.oversized == "refuse" and (excess := self._excess(item)):
+            raise DriverError(f"the event is too large for Pusher: {excess}")
 
-    def put(self, parts: Iterable[Event | Terminated]) -> None:
-        """Forward them, as soon as what is before them on their channels is."""
-        for part in parts:
+    def put(self, item: Event | Terminated) -> None:
+        """Forward it, as soon as what is before it on its channels is."""
+        for part in self._fitting(item):
             if self._waiting.full() and self._options.overflow != "refuse":
                 oldest = self._waiting.drop_oldest() if self._options.overflow == "drop_oldest" else None
                 words = f"{len(self._waiting):,} wait for Pusher"
@@ -140,21 +144,25 @@ class Forwarding:
 
     def _fitting(self, item: Event | Terminated) -> list[Event | Terminated]:
         """``item`` in parts that Pusher's limits allow."""
+        if excess := self._excess(item):
+            self._drop(item, "oversized", excess)
+            return []
         if isinstance(item, Terminated):
             return [item]
-        options = self._options
-        size, most = len(item.data.encode(errors="surrogatepass")), options.channels_per_event
-        if size > options.event_bytes:
-            reason = f"its data has {size:,} bytes, {options.event_bytes:,} are allowed"
-        elif len(item.channels) > most and options.oversized != "split":
-            reason = f"it is for {len(item.channels)} channels, {most} are allowed"
-        else:
-            channels = item.channels
-            return [_on(item, channels[start : start + most]) for start in range(0, len(channels), most)]
-        if options.oversized == "refuse":
-            raise DriverError(f"event {item.name!r} is too large for Pusher: {reason}")
-        self._drop(item, "oversized", reason)
-        return []
+        channels, most = item.channels, self._options.channels_per_event
+        return [_on(item, channels[start : start + most]) for start in range(0, len(channels), most)]
+
+    def _excess(self, item: Event | Terminated) -> str:
+        """What is too much about it, in words."""
+        if isinstance(item, Terminated):
+            return ""
+        size, allowed = len(item.data.encode(errors="surrogatepass")), self._options.event_bytes
+        if size > allowed:
+            return f"its data has {size:,} bytes, {allowed:,} are allowed"
+        most = self._options.channels_per_event
+        if len(item.channels) > most and self._options.oversized != "split":
+            return f"it is for {len(item.channels)} channels, {most} are allowed"
+        return ""
 
     def _drop(self, item: Event | Terminated, reason: str, words: str) -> None:
         """Count it, name the first of each reason until Pusher takes something again, and tell who waits for it."""

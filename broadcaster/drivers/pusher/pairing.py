@@ -68,10 +68,9 @@ class Pairing:
             self._remove((half.channel, half.name, half.data), half)
         return late
 
-    def clear(self) -> None:
-        """Forget all that waits."""
-        self._alone.clear()
-        self._order.clear()
+    def halves(self) -> list[Half]:
+        """Those that wait for their other half, oldest first."""
+        return list(self._order.values())
 
     def _remove(self, key: tuple[str, str, str], half: Half) -> None:
         del self._order[id(half)]
