@@ -33,15 +33,12 @@ def logged() -> Iterator[list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch, logged: list[dict[str, Any]]) -> Iterator[Serve]:
+def serve(logged: list[dict[str, Any]]) -> Iterator[Serve]:
     """Starts a server with the given apps and settings; ``through`` is the driver, instead of memory."""
     servers: list[InProcess] = []
 
     def start(*apps: App, through: IDriver | None = None, **settings: Any) -> InProcess:
-        if through is not None:
-            maker = type("Maker", (), {"make": lambda self, reactor, options: through})()
-            monkeypatch.setattr("broadcaster.service.driver_maker", lambda name, source: maker)
-        server = InProcess(*apps, **settings)
+        server = InProcess(*apps, using=through, **settings)
         servers.append(server)
         return server
 
