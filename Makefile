@@ -27,7 +27,7 @@ MAY_INSTALL := [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]
 run: $(PAGES)/socket.io.js .venv/installed
 	@exec $(BIN)/twistd -n --pidfile= broadcaster $(ARGS)
 
-test: test-deps-if-allowed .venv/test $(NODE_MODULES)
+test: test-deps-if-allowed .venv/test .venv/python-socketio-4 $(NODE_MODULES)
 	@$(BIN)/pytest $(ARGS)
 
 check: .venv/check
@@ -70,6 +70,11 @@ test-deps-if-allowed:
 .venv/test .venv/check: setup.cfg | .venv/installed
 	$(PIP_INSTALL) "$$(echo .venv/wheel/*.whl)[$(@F)]"
 	@touch $@
+
+# The last that speaks Socket.IO's protocol 4, beside the one in the environment that speaks 5.
+.venv/python-socketio-4: | .venv/made
+	$(PIP_INSTALL) --no-deps --target $@.part python-socketio==4.6.1 python-engineio==3.14.2 six==1.17.0
+	@mv $@.part $@
 
 # Served to pages; it may fail to come, and is asked for again by the next run.
 $(PAGES)/socket.io.js:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from typing import Any
-from urllib.parse import parse_qs
 
 import pusher
 import pytest
 import socketio
 
+from tests.integration.echo_application import application
 from tests.integration.javascript import Browser, Line, Script
 from tests.integration.relay import Relay
 from tests.processes import APP_ID, CONFIG, KEY, PATIENCE, SECRET, Server, until
@@ -58,8 +54,15 @@ class Page:
         """Subscribe to a ``public``, ``private`` or ``presence`` channel, named as Echo wants it."""
         self._do("subscribe", kind=kind, channel=channel, listen=listen, whispers=whispers)
 
-    def whisper(self, kind: str, channel: str, event: str, data: Any) -> None:
-        self._do("whisper", kind=kind, channel=channel, event=event, data=data)
+    def whisper(self, kind: str, channel: str, event: str, data: Any, bytes: str = "") -> None:
+        """Tell the others; ``bytes`` in hexadecimal are put into ``data`` as bytes."""
+        self._do("whisper", kind=kind, channel=channel, event=event, data=data, bytes=bytes)
+
+    def offset(self) -> str | None:
+        """Where the client believes to be."""
+        self._do("offset")
+        found: str | None = self._pages.expect(page=self._name, kind="offset")["offset"]
+        return found
 
     def leave(self, channel: str) -> None:
         self._do("leave", channel=channel)
@@ -88,39 +91,6 @@ class Page:
 
     def _do(self, command: str, **more: Any) -> None:
         self._pages.write(do=command, page=self._name, **more)
-
-
-class Application(BaseHTTPRequestHandler):
-    """The application that is asked: whoever says who it is may in, except where the channel's name denies it."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        (channel,) = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["channel_name"]
-        user = self.headers.get("X-User")
-        allowed = user and "deny" not in channel
-        body = json.dumps({"channel_data": {"user_id": user, "user_info": {"name": user}}} if allowed else {}).encode()
-        self.send_response(200 if allowed else 403)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
-
-
-@contextmanager
-def application() -> Iterator[int]:
-    """Runs the application; gives its port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Application) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +172,24 @@ def test_e151_whispers_go_to_all_others_of_both_protocols(
     sdk.trigger(full, "end", 1)
     ann.expect(channel, ".end")
     assert ann.events(channel) == [("client-said", {"by": "pusher"}), (".end", 1)]
+    ann.close()
+    ben.close()
+
+
+def test_e193_bytes_in_a_whisper_are_heard_by_the_others_that_know_bytes(
+    pages: Pages, browser: Browser, sdk: pusher.Pusher, channel: str
+) -> None:
+    ann, ben = pages.page("ann b", "ann"), pages.page("ben b", "ben")
+    tab, full = browser.tab(f"tab of {channel}"), f"private-{channel}"
+    for page in (ann, ben):
+        page.subscribe("private", channel, ".end", whispers=("drawn",))
+    tab.join(full, "client-drawn", "end")
+    until_subscribed(sdk, full, 3)
+    ann.whisper("private", channel, "drawn", {"of": "ann"}, bytes="0102ff")
+    assert ben.expect(channel, "client-drawn") == {"of": "ann", "bytes": "0102ff"}
+    sdk.trigger(full, "end", 1)
+    tab.expect(full, "end")
+    assert "client-drawn" not in [event for event, _ in tab.events(full)]
     ann.close()
     ben.close()
 
@@ -304,6 +292,37 @@ def test_e123_a_refused_subscription_is_told_with_the_applications_status(pages:
     page.subscribe("private", f"deny-{channel}")
     assert page.until_refused() == (f"private-deny-{channel}", 403)
     page.close()
+
+
+def test_e117_data_that_is_text_is_not_taken_for_an_offset(echo_server: Server, sdk: pusher.Pusher) -> None:
+    with Pages(("echo-2", "sio-4"), echo_server.port, "websocket") as pages:
+        page = pages.page("offset")
+        page.subscribe("public", "e117", ".news")
+        until_subscribed(sdk, "e117", 1)
+        sdk.trigger("e117", "news", "text")
+        assert page.expect("e117", ".news") == "text"
+        assert page.offset() not in (None, "text")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_e194_client_3_with_old_laravel_echo_loses_its_channels_at_a_cut_and_nothing_else(
+    way: str, echo_server: Server, sdk: pusher.Pusher
+) -> None:
+    channel = f"e194-{way}".replace(",", "-")
+    with Relay(echo_server.port) as relay, Pages(("echo-1", "sio-3"), relay.port, way) as pages:
+        page = pages.page("cut", "ann")
+        page.subscribe("public", channel, ".news")
+        until_subscribed(sdk, channel, 1)
+        since = len(pages.seen)
+        relay.cut()
+        page.until_state("disconnected", since)
+        page.until_state("connected", since)
+        until_subscribed(sdk, channel, 0)
+        again = pages.page("again", "ann")
+        again.subscribe("public", channel, ".news")
+        until_subscribed(sdk, channel, 1)
+        sdk.trigger(channel, "news", 1)
+        assert again.expect(channel, ".news") == 1
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -11,6 +11,9 @@ const pages = new Map()
 
 const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n")
 
+// Bytes arrive as a Buffer or an ArrayBuffer, by the client's generation; what goes over the pipe is hexadecimal.
+const plain = (data) => (data && data.bytes ? { ...data, bytes: Buffer.from(data.bytes).toString("hex") } : data)
+
 const channelOf = (page, kind, name) => {
   const opened = pages.get(page)
   return kind === "presence" ? opened.join(name) : kind === "private" ? opened.private(name) : opened.channel(name)
@@ -46,7 +49,7 @@ const commands = {
 
   subscribe({ page, kind, channel, listen, whispers }) {
     const subscribed = channelOf(page, kind, channel)
-    const event = (name) => (data) => tell({ page, kind: "event", channel, event: name, data })
+    const event = (name) => (data) => tell({ page, kind: "event", channel, event: name, data: plain(data) })
     for (const name of listen) subscribed.listen(name, event(name))
     for (const name of whispers) subscribed.listenForWhisper(name, event(`client-${name}`))
     if (kind === "presence") {
@@ -54,8 +57,13 @@ const commands = {
     }
   },
 
-  whisper({ page, kind, channel, event, data }) {
-    channelOf(page, kind, channel).whisper(event, data)
+  whisper({ page, kind, channel, event, data, bytes }) {
+    channelOf(page, kind, channel).whisper(event, bytes ? { ...data, bytes: Buffer.from(bytes, "hex") } : data)
+  },
+
+  // What socket.io-client would offer if it came back.
+  offset({ page }) {
+    tell({ page, kind: "offset", offset: pages.get(page).connector.socket._lastOffset || null })
   },
 
   leave({ page, channel }) {
