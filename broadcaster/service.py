@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from broadcaster.apps import Apps
@@ -42,6 +41,7 @@ from broadcaster.sharing import shared_by
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
 from broadcaster.tls.certificates import Certificates
+from broadcaster.tls.wrapping import over_tls
 from broadcaster.users import Users
 from broadcaster.web.admission import Admission
 from broadcaster.web.api import Api, Brake
@@ -185,7 +185,7 @@ class BroadcasterService(Service):
     def listen(self, key: str, description: str, factory: Factory) -> None:
         """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
         if self.certificates is not None and is_secure(description):
-            factory = _over_tls(self.certificates, factory)
+            factory = over_tls(self.certificates, factory)
         self.listeners.add(key, description, factory)
 
     def at_stop(self, release: Callable[[], None]) -> None:
@@ -322,14 +322,6 @@ def _certificates(settings: Settings, now: Callable[[], float]) -> Certificates 
     """Those of ``[tls]`` where a listener needs them: nobody reads the files of a table that is not in use."""
     listen = (*settings.server.listen, settings.metrics.listen or "")
     return Certificates(settings.tls, settings.source, now) if any(map(is_secure, listen)) else None
-
-
-def _over_tls(certificates: Certificates, factory: Factory) -> Factory:
-    wrapping: Any = TLSMemoryBIOFactory(certificates, False, factory)
-    # Not Twisted's own choice, which gathers small writes: the outbox has done that.
-    wrapping.protocol = TLSMemoryBIOProtocol
-    over: Factory = wrapping
-    return over
 
 
 def _spelled(address: Any) -> str:

@@ -22,6 +22,10 @@ from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 
+from broadcaster.settings import TLS
+from broadcaster.tls.certificates import Certificates
+from broadcaster.tls.wrapping import over_tls
+
 reactor: Any = _reactor
 
 PATIENCE = 10.0
@@ -147,16 +151,17 @@ class Catcher(ServerFactory):
 
     noisy = False
 
-    def __init__(self) -> None:
+    def __init__(self, opening: type[Caught] = Caught) -> None:
+        self.opening = opening
         self.caught: list[Caught] = []
 
     def buildProtocol(self, addr: Any) -> Caught:
-        self.caught.append(Caught())
+        self.caught.append(self.opening())
         return self.caught[-1]
 
 
-KINDS = ("tcp", "unix", "tls", "wrapped")
-"""Transports as Twisted makes them: on plain sockets, under TLS, and with a wrapper as HAProxy's between."""
+KINDS = ("tcp", "unix", "tls", "sealed", "wrapped")
+"""Transports as Twisted makes them: on plain sockets, under its TLS and ours, and with a wrapper between."""
 
 
 @contextmanager
@@ -174,11 +179,17 @@ def listening(kind: str, factory: ServerFactory) -> Iterator[Callable[..., Peer]
                     0, factory, DefaultOpenSSLContextFactory(str(pem), str(pem)), interface="127.0.0.1"
                 )
             else:
-                wanted = WrappingFactory(factory) if kind == "wrapped" else factory
+                wanted = factory
+                if kind in ("sealed", "sealed and wrapped"):
+                    pem = Path(folder) / "server.pem"
+                    pem.write_bytes(certificate())
+                    wanted = over_tls(Certificates(TLS(certificate=str(pem)), "", time.time), wanted)
+                if kind.endswith("wrapped"):
+                    wanted = WrappingFactory(wanted)
                 wanted.noisy = False
                 port = reactor.listenTCP(0, wanted, interface="127.0.0.1")
             address = ("127.0.0.1", port.getHost().port)
-        context = trusting() if kind == "tls" else None
+        context = trusting() if kind.startswith(("tls", "sealed")) else None
         peers: list[Peer] = []
 
         def connect(**options: Any) -> Peer:

@@ -332,7 +332,7 @@ def test_a_half_closed_link_says_nothing_more_but_still_hears(link: Link) -> Non
     run_until(lambda: not link.alive(), "the end of the link")
 
 
-@on("kind", ["tls"], indirect=True)
+@on("kind", ["tls", "sealed"], indirect=True)
 def test_half_a_tls_link_is_a_goodbye_that_waits_for_the_peers(link: Link) -> None:
     link.outbox.write(b"no")
     link.outbox.half_close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from socket import SHUT_RDWR, SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 import pytest
@@ -12,10 +15,20 @@ from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
-from broadcaster.web.transports import hand_over, is_clear, is_secure, plain_socket
+from broadcaster.web.transports import (
+    RECORD,
+    hand_over,
+    is_clear,
+    is_sealing,
+    is_secure,
+    plain_socket,
+    slim,
+    write_sealed,
+)
 from tests.sockets import KINDS, Catcher, Caught, Peer, listening, run_until, turn
 
 PLAIN = ("tcp", "unix")
+SEALED = ("tls", "sealed")
 MUCH = b"x" * 8_000_000
 """More than the kernel takes of a client that does not read."""
 
@@ -80,7 +93,7 @@ def test_a_plain_transports_own_socket_is_given(ends: Ends) -> None:
     assert ends.peer.read_until(lambda data: len(data) == 8) == b"directly"
 
 
-@on("ends", ["tls", "wrapped"], indirect=True)
+@on("ends", [*SEALED, "wrapped"], indirect=True)
 def test_a_transport_that_only_forwards_the_socket_is_never_written_to_directly(ends: Ends) -> None:
     assert isinstance(ends.transport, ProtocolWrapper)
     assert ends.transport.socket is not None, "it does forward it, which is the trap"
@@ -96,7 +109,7 @@ def test_neither_is_a_subclass_which_may_write_in_its_own_way() -> None:
     assert plain_socket(tcp.Client.__new__(tcp.Client)) is None
 
 
-@on("ends", ["tls"], indirect=True)
+@on("ends", [*SEALED, "sealed and wrapped"], indirect=True)
 def test_tls_is_known(ends: Ends) -> None:
     assert is_secure(ends.transport)
 
@@ -152,6 +165,149 @@ def test_a_lost_transport_is_not_clear(ends: Ends) -> None:
     assert not is_clear(ends.transport, closing=True)
     ends.transport.write(b"nobody")
     ends.transport.loseConnection()
+
+
+# ---- TLS ------------------------------------------------------------------------------------------------------
+
+
+@on("ends", SEALED, indirect=True)
+def test_tls_on_a_plain_socket_is_sealed_by_us(ends: Ends) -> None:
+    assert is_sealing(ends.transport)
+
+
+@on("ends", [*PLAIN, "wrapped", "sealed and wrapped"], indirect=True)
+def test_nothing_else_is(ends: Ends) -> None:
+    assert not is_sealing(ends.transport)
+
+
+@on("ends", SEALED, indirect=True)
+def test_what_is_sealed_is_in_the_socket_at_once(ends: Ends) -> None:
+    write_sealed(ends.transport, b"now")
+    ends.peer.socket.setblocking(True)
+    assert ends.peer.socket.recv(100) == b"now"
+
+
+@on("ends", SEALED, indirect=True)
+@on("size", [1, RECORD - 1, RECORD, RECORD + 1, 5 * RECORD, 1_000_001])
+def test_any_size_arrives_whole_and_in_order(ends: Ends, size: int) -> None:
+    data = bytes(range(251)) * (size // 251 + 1)
+    write_sealed(ends.transport, data[:size])
+    write_sealed(ends.transport, b"behind")
+    assert ends.peer.read_until(lambda got: len(got) == size + 6) == data[:size] + b"behind"
+
+
+@on("ends", SEALED, indirect=True)
+def test_nothing_sealed_overtakes_what_twisted_holds_back(ends: Ends) -> None:
+    ends.transport.transport.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 65_536)
+    ends.transport.write(b"first")
+    write_sealed(ends.transport, b"second")
+    ends.transport.write(MUCH[:2_000_000])
+    write_sealed(ends.transport, b"third")
+    turn()
+    write_sealed(ends.transport, b"fourth")
+    expected = b"firstsecond" + MUCH[:2_000_000] + b"thirdfourth"
+    assert ends.peer.read_until(lambda data: len(data) == len(expected)) == expected
+    turn()
+    assert is_clear(ends.transport.transport)
+
+
+@on("kind", SEALED)
+def test_what_is_written_before_the_handshake_waits_for_it(kind: str) -> None:
+    class Hasty(Caught):
+        def connectionMade(self) -> None:
+            write_sealed(self.transport, b"early ")
+            slim(self.transport)
+
+    catcher = Catcher(Hasty)
+    with listening(kind, catcher) as connect:
+        peer = connect()
+        write_sealed(catcher.caught[0].transport, b"late")
+        assert peer.read_until(lambda data: len(data) == 10) == b"early late"
+
+
+@on("ends", SEALED, indirect=True)
+def test_a_link_that_was_told_to_go_says_goodbye_after_the_last_word(ends: Ends) -> None:
+    ends.transport.transport.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 65_536)
+    write_sealed(ends.transport, MUCH[:2_000_000])
+    write_sealed(ends.transport, b"last")
+    ends.transport.loseConnection()
+    write_sealed(ends.transport, b"too late")
+    assert ends.peer.read_to_end() == MUCH[:2_000_000] + b"last"
+    assert not ends.peer.reset
+
+
+@on("ends", SEALED, indirect=True)
+def test_a_lost_link_takes_nothing_and_raises_nothing(ends: Ends) -> None:
+    ends.peer.socket.close()
+    run_until(lambda: ends.protocol.lost, "the end")
+    write_sealed(ends.transport, b"nobody")
+    slim(ends.transport)
+
+
+@on("ends", SEALED, indirect=True)
+def test_a_socket_that_breaks_between_two_writes_is_left_to_twisted(ends: Ends) -> None:
+    ends.transport.transport.socket.shutdown(SHUT_RDWR)
+    write_sealed(ends.transport, b"nobody")
+    run_until(lambda: ends.protocol.lost, "the end")
+
+
+@on("kind", SEALED)
+def test_a_peer_may_ask_for_new_keys_at_any_time(kind: str) -> None:
+    catcher = Catcher()
+    with listening(kind, catcher) as connect:
+        port = connect().socket.getpeername()[1]
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3"]
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        with client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            os.set_blocking(client.stdout.fileno(), False)
+            told = b""
+
+            def tells(what: bytes) -> bool:
+                nonlocal told
+                assert client.stdout is not None
+                told += client.stdout.read() or b""
+                return what in told
+
+            run_until(lambda: tells(b"Verify return code"), "the handshake")
+            protocol = catcher.caught[-1]
+            for index in range(3):
+                client.stdin.write(b"K\n")
+                client.stdin.flush()
+                run_until(lambda index=index: tells(b"KEYUPDATE") and told.count(b"KEYUPDATE") > index, "the request")
+                client.stdin.write(b"hello %d\n" % index)
+                client.stdin.flush()
+                run_until(lambda index=index: b"hello %d\n" % index in protocol.received, "hearing the peer")
+                write_sealed(protocol.transport, b"answer %d\n" % index)
+                run_until(lambda index=index: tells(b"answer %d\n" % index), "the answer")
+            client.kill()
+
+
+@on("ends", SEALED, indirect=True)
+def test_what_the_handshake_left_behind_is_let_go_of_and_nothing_else(ends: Ends) -> None:
+    before = ends.transport._tlsConnection._from_ssl
+    ends.peer.send(b"one")
+    run_until(lambda: ends.protocol.received == b"one", "hearing the peer")
+    write_sealed(ends.transport, b"two")
+    slim(ends.transport)
+    assert ends.transport._tlsConnection._from_ssl is not before
+    write_sealed(ends.transport, b"three")
+    ends.transport.write(b"four")
+    ends.peer.send(b"five")
+    run_until(lambda: ends.protocol.received == b"onefive", "hearing the peer")
+    assert ends.peer.read_until(lambda data: len(data) == 12) == b"twothreefour"
+    ends.transport.loseConnection()
+    ends.peer.read_to_end()
+
+
+@on("ends", SEALED, indirect=True)
+def test_what_was_not_read_yet_is_not_let_go_of(ends: Ends) -> None:
+    connection = ends.transport._tlsConnection
+    before = connection._into_ssl
+    connection.bio_write(b"half a rec")
+    slim(ends.transport)
+    assert connection._into_ssl is before
 
 
 # ---- producers ------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from twisted.internet.interfaces import IProtocol
 from twisted.protocols import tls
 from twisted.protocols.policies import ProtocolWrapper
 
+_PLAIN = (tcp.Server, unix.Server)
+
 _GATHERING = getattr(tls, "BufferingTLSTransport", None)
 """Twisted's own choice for TLS since 22.4, which gathers small writes for a turn."""
 
@@ -30,14 +32,14 @@ SEAL = 64
 
 def plain_socket(transport: Any) -> socket | None:
     """The socket to write to directly, chosen by the transport's very type; None where it must not be done."""
-    if type(transport) in (tcp.Server, unix.Server):
+    if type(transport) in _PLAIN:
         return transport.socket  # type: ignore[no-any-return]
     return None
 
 
 def is_sealing(transport: Any) -> bool:
     """Whether this is TLS right on a plain socket, both by their very types: then `write_sealed` may be used."""
-    return type(transport) in (tls.TLSMemoryBIOProtocol, _GATHERING) and plain_socket(transport.transport) is not None
+    return type(transport) in (tls.TLSMemoryBIOProtocol, _GATHERING) and type(transport.transport) in _PLAIN
 
 
 def write_sealed(transport: Any, data: bytes) -> None:
@@ -90,7 +92,7 @@ def slim(transport: Any) -> None:
 
     OpenSSL's memory BIOs never shrink, and have held a certificate chain: where both are empty, fresh ones take over.
     """
-    if not is_sealing(transport) or not transport._handshakeDone:
+    if not is_sealing(transport) or not transport._handshakeDone or transport._lostTLSConnection:
         return
     transport._flushSendBIO()
     connection = transport._tlsConnection
