@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from broadcaster.counters import Counters
 from broadcaster.service import BroadcasterService, build
+from broadcaster.settings import TLS as TLSTable
 from broadcaster.settings import App, Server, Settings
 from tests.sockets import Peer, certificate, reactor, run_until, trusting, turn
 from tests.test_proxy_header import BAD, INET, TLS, binary
@@ -63,12 +64,13 @@ def house(
         "tcp": "haproxy:tcp:0:interface=127.0.0.1",
         "unix": f"haproxy:unix:{path}",
         "ssl": f"haproxy:ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}",
+        "tls": "haproxy:tls:0:interface=127.0.0.1",
     }[kind]
     app = App(id="1", key="key", secrets=("secret",), tls_only=tls_only)
     clock = Clock()
-    service = build(
-        reactor, Settings(apps=(app,), server=Server(listen=(listen,), trusted_proxies=trusted)), clock.seconds
-    )
+    server = Server(listen=(listen,), trusted_proxies=trusted)
+    settings = Settings(apps=(app,), tls=TLSTable(certificate=str(pem)), server=server)
+    service = build(reactor, settings, clock.seconds)
     service.bind()
     (address,) = service.listeners.addresses
     peers: list[Peer] = []
@@ -95,7 +97,7 @@ def over_tls(peer: Peer) -> Peer:
     return peer
 
 
-KINDS = pytest.mark.parametrize("kind", ("tcp", "unix", "ssl"))
+KINDS = pytest.mark.parametrize("kind", ("tcp", "unix", "ssl", "tls"))
 
 
 @KINDS
@@ -104,7 +106,7 @@ def test_the_client_is_whom_the_proxy_names(kind: str, header: bytes, tmp_path: 
     with house(kind, tmp_path) as there:
         peer = there.connect()
         peer.send(header)
-        if kind == "ssl":
+        if kind in ("ssl", "tls"):
             over_tls(peer)
         peer.send(ASK)
         assert b"connection_established" in peer.read_until(lambda data: b"established" in data)
@@ -118,7 +120,7 @@ def test_a_proxy_that_speaks_for_itself_is_the_client(kind: str, header: bytes, 
     with house(kind, tmp_path) as there:
         peer = there.connect()
         peer.send(header)
-        if kind == "ssl":
+        if kind in ("ssl", "tls"):
             over_tls(peer)
         peer.send(ASK)
         peer.read_until(lambda data: b"established" in data)
@@ -171,7 +173,7 @@ def test_it_may_come_in_any_pieces(kind: str, header: bytes, tmp_path: Path) -> 
             peer = there.connect()
             peer.send(header[:cut])
             peer.send(header[cut:])
-            if kind == "ssl":
+            if kind in ("ssl", "tls"):
                 if cut > 2:
                     break
                 over_tls(peer)

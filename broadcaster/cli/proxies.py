@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -50,7 +51,7 @@ def nginx(settings: Settings, front: Front, whole: bool = False) -> str:
         "keepalive": _keepalive(front),
         "listen": _nginx_listen(front, tls, stream),
         "server_name": _quoted(front.server_name or "_"),
-        "certificates": _nginx_certificates(front) if tls else [],
+        "certificates": _nginx_certificates(settings, front) if tls else [],
         "access_log": "off" if front.access_log == "off" else f"{_quoted(front.access_log)} broadcaster",
         "body_bytes": str(_body_bytes(settings)),
         "socketio_path": settings.socketio.path.rstrip("/"),
@@ -76,7 +77,8 @@ def haproxy(settings: Settings, front: Front) -> str:
     passed = proxied and secure
     port = front.listen or ("443" if front.tls or passed else "80")
     address = port if ":" in port else f":{port}"
-    certificate = front.certificate or f"/etc/haproxy/certs/{front.server_name or 'broadcaster'}.pem"
+    certificate = front.certificate or _own(settings, together=True)
+    certificate = certificate or f"/etc/haproxy/certs/{front.server_name or 'broadcaster'}.pem"
     tls = front.tls and not passed
     values: dict[str, str | list[str]] = {
         "source": settings.source,
@@ -108,6 +110,13 @@ def _body_bytes(settings: Settings) -> int:
     """0 is no bound, for nginx as for us."""
     bounds = (settings.limits.largest_body(), settings.socketio.max_bytes)
     return max(bounds) if all(bounds) else 0
+
+
+def _own(settings: Settings, together: bool = False) -> str:
+    """Our own certificate, if a proxy can use it too: whole in its file, ``together`` with the key, which is plain."""
+    own = settings.tls
+    elsewhere = own.chain or own.passphrase or own.passphrase_file or (together and own.key)
+    return os.path.abspath(own.certificate) if own.certificate and not elsewhere else ""
 
 
 class _Text(Template):
@@ -145,11 +154,14 @@ def _nginx_listen(front: Front, tls: bool, stream: bool) -> list[str]:
     return [f"listen {port}{ssl};"] if ":" in port else [f"listen {port}{ssl};", f"listen [::]:{port}{ssl};"]
 
 
-def _nginx_certificates(front: Front) -> list[str]:
+def _nginx_certificates(settings: Settings, front: Front) -> list[str]:
+    certificate, key = front.certificate, front.key or front.certificate
+    if not certificate and (certificate := _own(settings)):
+        key = os.path.abspath(settings.tls.key or certificate)
     folder = f"/etc/letsencrypt/live/{front.server_name or 'broadcaster'}"
     return [
-        f"ssl_certificate {_quoted(front.certificate or f'{folder}/fullchain.pem')};",
-        f"ssl_certificate_key {_quoted(front.key or f'{folder}/privkey.pem')};",
+        f"ssl_certificate {_quoted(certificate or f'{folder}/fullchain.pem')};",
+        f"ssl_certificate_key {_quoted(key or f'{folder}/privkey.pem')};",
         "ssl_protocols TLSv1.2 TLSv1.3;",
         "ssl_session_cache shared:broadcaster:10m;",
     ]

@@ -7,7 +7,9 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import IPv4Address
@@ -18,10 +20,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from broadcaster.cli.proxies import Front, haproxy, nginx
-from broadcaster.config import load
-from tests.processes import Server, free_port, until
+from tests.processes import Server, clean_environment, free_port, until
 
+BROADCASTER = str(Path(sys.executable).with_name("broadcaster"))
 STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
@@ -113,23 +114,21 @@ class HAProxy(Proxy):
         return ["haproxy", "-db", "-f", str(self.directory / "haproxy.cfg")]
 
 
-def in_front_of(server: Server, kind: str, listen: str, tls: bool = True, keepalive: int = 64, **changes: str) -> Proxy:
-    """The proxy that is printed for a server which listens on ``listen``; ``changes`` are made to the printed text."""
+def in_front_of(
+    server: Server, kind: str, listen: Sequence[str], ca: Path, tls: bool = True, keepalive: int = 64, **changes: str
+) -> Proxy:
+    """The proxy that is printed for the configuration of a server which is reached at ``listen``, and has its
+    certificate by ``ca``; ``changes`` are made to the printed text."""
     port = free_port()
-    front = Front(
-        server_name="localhost",
-        listen=f"127.0.0.1:{port}",
-        tls=tls,
-        certificate=str(server.directory / "front.pem"),
-        key=str(server.directory / "front.pem"),
-        access_log=str(server.directory / "access.log"),
-        upstream=[listen],
-        ca=str(server.directory / "front.pem") if "ssl:" in listen or "tls:" in listen else "",
-        keepalive=keepalive,
-    )
-    settings = load(None, str(server.directory), {})
-    (server.directory / "front.pem").write_bytes(certificate())
-    printed = nginx(settings, front) if kind == "nginx" else haproxy(settings, front)
+    options = ["--server-name", "localhost", "--listen", f"127.0.0.1:{port}", "--ca", str(ca)]
+    for one in listen:
+        options += ["--upstream", one]
+    if kind == "nginx":
+        options += ["--keepalive", str(keepalive), "--access-log", str(server.directory / "access.log")]
+    if not tls:
+        options.append("--no-tls")
+    command = [BROADCASTER, kind, "--dir", str(server.directory), *options]
+    printed = subprocess.check_output(command, text=True, env=clean_environment(), cwd=server.directory, timeout=20)
     for old, new in changes.items():
         assert old in printed
         printed = printed.replace(old, new)

@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -22,7 +23,7 @@ from tests.integration.javascript import Browser
 from tests.integration.test_socketio_clients import Pages, subscriptions, until_subscribed
 from tests.integration.wire import HANDSHAKE, Peer
 from tests.integration.wire import request as signed
-from tests.processes import APP_ID, KEY, SECRET, Server, free_port, until
+from tests.processes import APP_ID, KEY, SECRET, Server, free_port, get, until
 
 pytestmark = pytest.mark.real
 
@@ -47,14 +48,16 @@ tls_only = true
 # By name: the proxy, what the server listens on, and whether it is told that the client came over TLS.
 SETUPS = {
     "nginx": ("nginx", "tcp:{port}:interface=127.0.0.1", True),
-    "nginx to https": ("nginx", "ssl:{port}:interface=127.0.0.1:privateKey={pem}:certKey={pem}", True),
+    "nginx to https": ("nginx", "tls:{port}:interface=127.0.0.1", True),
     "nginx to a unix socket": ("nginx", "unix:{path}:mode=600", True),
     "nginx's stream": ("nginx", "haproxy:tcp:{port}:interface=127.0.0.1", False),
+    "nginx's stream to TLS": ("nginx", "haproxy:tls:{port}:interface=127.0.0.1", True),
     "haproxy": ("haproxy", "tcp:{port}:interface=127.0.0.1", True),
-    "haproxy to https": ("haproxy", "ssl:{port}:interface=127.0.0.1:privateKey={pem}:certKey={pem}", True),
+    "haproxy to https": ("haproxy", "tls:{port}:interface=127.0.0.1", True),
     "haproxy to a unix socket": ("haproxy", "unix:{path}:mode=600", True),
     "haproxy with PROXY": ("haproxy", "haproxy:tcp:{port}:interface=127.0.0.1", True),
     "haproxy with PROXY to a unix socket": ("haproxy", "haproxy:unix:{path}:mode=600", True),
+    "haproxy with PROXY to TLS": ("haproxy", "haproxy:tls:{port}:interface=127.0.0.1", True),
 }
 STACKS = (("echo-1", "sio-2"), ("echo-2", "sio-4"))
 WAYS = ("polling", "websocket", "polling,websocket")
@@ -80,16 +83,14 @@ def behind(setup: str, config: str = CONFIG, tls: bool = True, keepalive: int = 
         folder = stack.enter_context(_folder())
         pem = folder / "front.pem"
         pem.write_bytes(certificate())
-        listen = listen.format(port=free_port(), pem=pem, path=folder / "http.sock")
-        server = stack.enter_context(Server(config, "--listen", listen))
-        proxy = stack.enter_context(in_front_of(server, kind, listen, tls, keepalive, **changes))
+        listen = listen.format(port=free_port(), path=folder / "http.sock")
+        server = stack.enter_context(Server(f'{config}\n[tls]\ncertificate = "{pem}"\n', "--listen", listen))
+        proxy = stack.enter_context(in_front_of(server, kind, [listen], pem, tls, keepalive, **changes))
         yield House(server, proxy, pem, told)
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="broadcaster-") as folder:
         yield Path(folder)
 
@@ -271,6 +272,29 @@ def test_plain_http_in_front_for_a_first_try(setup: str, node: None) -> None:
             visitor.send(asking("X-Forwarded-Proto: https", "Forwarded: proto=https", key="tls-key"))
             assert visitor.head().startswith(b"HTTP/1.1 101 ")
             assert visitor.event()["event"] == "pusher:error"
+
+
+@pytest.mark.parametrize("kind", ("nginx", "haproxy"))
+def test_a_server_that_drains_or_is_away_has_its_turn_taken_by_another(kind: str) -> None:
+    slow = CONFIG.replace("drain_seconds = 0.1", "drain_seconds = 30")
+    with ExitStack() as stack:
+        folder = stack.enter_context(_folder())
+        pem = folder / "front.pem"
+        pem.write_bytes(certificate())
+        one, other = (stack.enter_context(Server(f'{slow}\n[tls]\ncertificate = "{pem}"\n')) for _ in range(2))
+        listen = [f"tcp:{server.port}:interface=127.0.0.1" for server in (one, other)]
+        require(shutil.which(kind) is not None, f"{kind} is not installed (make test-deps)")
+        proxy = stack.enter_context(in_front_of(one, kind, listen, pem))
+        house = House(one, proxy, pem, True)
+        kept = [stack.enter_context(Visitor(proxy.port, pem)) for _ in range(4)]
+        for visitor in kept:
+            greeted(visitor, asking())
+        one.send(signal.SIGTERM)
+        until(lambda: get(f"{one.url}/ready")[0] == 503, "the draining")
+        assert {ask(house, "/ready") for _ in range(20)} == {200}
+        one.send(signal.SIGTERM)
+        one.wait()
+        assert {ask(house, "/ready") for _ in range(20)} == {200}
 
 
 def test_nginx_reloads_and_the_server_restarts_behind_it(node: None) -> None:
