@@ -328,16 +328,16 @@ def test_nginx_reloads_and_the_server_restarts_behind_it(node: None) -> None:
 
 
 SECONDS = {
-    "nginx": {"timeout 120s;": "timeout 3s;"},
-    "nginx's stream": {"proxy_timeout 120s;": "proxy_timeout 3s;"},
-    "haproxy": {"timeout tunnel 120s": "timeout tunnel 3s", "server 120s": "server 3s", "client 120s": "client 3s"},
+    "nginx": {"timeout 120s;": "timeout 5s;"},
+    "nginx's stream": {"proxy_timeout 120s;": "proxy_timeout 5s;"},
+    "haproxy": {"timeout tunnel 120s": "timeout tunnel 5s", "server 120s": "server 5s", "client 120s": "client 5s"},
 }
 """The time for which a link may be silent, shortened."""
 
 
 def test_pings_keep_quiet_links_open_for_longer_than_proxies_wait(node: None) -> None:
     quick = CONFIG.replace(f'key = "{KEY}"', f'key = "{KEY}"\nactivity_timeout = 1')
-    quick += "[socketio]\nping_interval = 1\nping_timeout = 5\n"
+    quick += "[socketio]\nping_interval = 2\nping_timeout = 2\n"
     with ExitStack() as stack:
         houses = [stack.enter_context(behind(setup, quick, **changes)) for setup, changes in SECONDS.items()]
         for house in houses:
@@ -346,7 +346,7 @@ def test_pings_keep_quiet_links_open_for_longer_than_proxies_wait(node: None) ->
                 pages = stack.enter_context(Pages(STACKS[1], house.proxy.port, transports, house.ca))
                 pages.page(transports).subscribe("public", "news", ".new")
             until(lambda log=house.server.log: log().count(" opened") == 3, "three connections")
-        time.sleep(4)
+        time.sleep(6)
         for house in houses:
             with publisher(house) as sdk:
                 assert subscriptions(sdk, "news") == 3
