@@ -46,6 +46,11 @@ class Listeners:
         self._wanted.append(Listener(key, description, factory))
 
     @property
+    def endpoints(self) -> list[str]:
+        """The endpoint strings of those that clients use."""
+        return [listener.description for listener in self._wanted if listener.key == "server.listen"]
+
+    @property
     def factories(self) -> list[Factory]:
         """What serves the links, in the order of `add`."""
         return [listener.factory for listener in self._wanted]

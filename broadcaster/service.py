@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
@@ -214,6 +215,7 @@ class BroadcasterService(Service):
             "source": self.settings.source,
             "driver": self.settings.driver.name,
             "listening": [_spelled(address) for address in self.listeners.addresses],
+            "endpoints": self.listeners.endpoints,
             "draining": self._admission.draining,
             "ready": not reasons,
             "reasons": reasons,
@@ -228,13 +230,24 @@ class BroadcasterService(Service):
         name = self.settings.driver.name
         started: Deferred[None] = maybeDeferred(self._driver.start, self.hub)
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
-        listening = ", ".join(self.settings.server.listen)
-        self._log.info("{source}: driver {driver}, listening on {listening}", **self._told(listening))
+        self._log.info("{source}: driver {driver}, listening on {listening}{hint}", **self._told())
         for note in self.notes:
             self._log.warn("{note}", note=note)
 
-    def _told(self, listening: str) -> dict[str, str]:
-        return {"source": self.settings.source, "driver": self.settings.driver.name, "listening": listening}
+    def _told(self) -> dict[str, str]:
+        listening = ", ".join(self.settings.server.listen)
+        told = {"source": self.settings.source, "driver": self.settings.driver.name, "listening": listening}
+        return told | {"hint": self._hint()}
+
+    def _hint(self) -> str:
+        """For a newcomer, who has the demo: the key, which every page may have, and where to look."""
+        app = self.settings.apps[0]
+        ports = [address for address in self.listeners.addresses if not isinstance(address, UNIXAddress)]
+        if not self.settings.demo or app.bearer or not ports:
+            return ""
+        scheme = "https" if is_secure(self.settings.server.listen[0]) else "http"
+        where = re.sub(r"^(0\.0\.0\.0|\[::\])(?=:)", "localhost", _spelled(ports[0]))
+        return f"; app key {app.key}, demo at {scheme}://{where}/demo/"
 
     def _driver_started(self, _: None) -> None:
         self._driver_fault = None

@@ -120,10 +120,12 @@ def server() -> Iterator[InProcess]:
 def test_it_says_in_one_line_what_it_runs_on() -> None:
     with capturedLogs() as events:
         made = build(MemoryReactorClock(), EMBEDDED)
+        made.bind()
         made.startService()
         made.stopService()
     told = [event["log_format"].format(**event) for event in events]
-    assert told == ["embedded default: driver memory, listening on tcp:6001:interface=127.0.0.1"]
+    hint = "; app key app-key, demo at http://localhost:6001/demo/"  # the reactor in memory listens anywhere
+    assert told == [f"embedded default: driver memory, listening on tcp:6001:interface=127.0.0.1{hint}"]
 
 
 def test_stopping_lets_go_of_the_addresses() -> None:

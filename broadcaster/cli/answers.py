@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import tomlkit
 
+from broadcaster.config.listen import quote
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
@@ -85,7 +87,7 @@ def _lines(answers: Answers) -> Iterator[str]:
 
 def _endpoint(answers: Answers) -> str:
     scheme = "tls" if answers.protocol == "https" else "tcp"
-    interface = "" if answers.host is None else f":interface={answers.host.replace(':', chr(92) + ':')}"
+    interface = "" if answers.host is None else f":interface={quote(answers.host)}"
     return f"{scheme}:{answers.port}{interface}"
 
 

@@ -10,6 +10,11 @@ import click
 COMMANDS = {
     "init": "broadcaster.cli.init:init",
     "configure": "broadcaster.cli.init:init",
+    "start": "broadcaster.cli.running:start",
+    "stop": "broadcaster.cli.running:stop",
+    "restart": "broadcaster.cli.running:restart",
+    "reload": "broadcaster.cli.running:reload",
+    "status": "broadcaster.cli.running:status",
     "check": "broadcaster.cli.check:check",
     "client:add": "broadcaster.cli.clients:add",
     "client:remove": "broadcaster.cli.clients:remove",
@@ -20,6 +25,9 @@ COMMANDS = {
     "channels": "broadcaster.cli.acting:channels",
     "nginx": "broadcaster.cli.proxy_commands:nginx",
     "haproxy": "broadcaster.cli.proxy_commands:haproxy",
+    "systemd": "broadcaster.cli.systemd:systemd",
+    "supervisor": "broadcaster.cli.supervisor:supervisor",
+    "compose": "broadcaster.cli.compose:compose",
 }
 """The dotted path of each command, in the order of ``broadcaster --help``."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Iterable
@@ -11,13 +10,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from broadcaster.config.listen import without_proxy
+from broadcaster.cli.endpoints import endpoint
 from broadcaster.errors import BroadcasterError
 
 PATIENCE = 10.0
 """Seconds for a connection, and for each answer."""
 
-_ARGUMENT = re.compile(r"((?:[^:\\]|\\.)*)(?::|\Z)")
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -89,26 +87,14 @@ def door_of_endpoints(descriptions: Iterable[str]) -> Door:
 
 
 def _door(description: str) -> Door | None:
-    proxied, description = without_proxy(description)
-    kind, *arguments = _arguments(description)
-    values = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    first = next((argument for argument in arguments[:1] if "=" not in argument), "")
-    match kind:
-        case "unix":
-            return Door(values.get("address", first), proxied=proxied)
-        case "tcp" | "tls" | "ssl":
-            port, interface = values.get("port", first), values.get("interface", "")
-            if not port.isdigit():
-                return None
-            tls = None if kind == "tcp" else _unverified()
-            return Door((_ANYWHERE.get(interface, interface), int(port)), tls=tls, proxied=proxied)
-        case _:
-            return None
-
-
-def _arguments(description: str) -> list[str]:
-    found = (match[1] for match in _ARGUMENT.finditer(description))
-    return [re.sub(r"\\(.)", r"\1", argument) for argument in found]
+    found = endpoint(description)
+    if found is None:
+        return None
+    if found.path is not None:
+        return Door(found.path, proxied=found.proxied)
+    assert found.port is not None
+    address = (_ANYWHERE.get(found.interface, found.interface), found.port)
+    return Door(address, tls=_unverified() if found.secure else None, proxied=found.proxied)
 
 
 def _unverified() -> ssl.SSLContext:

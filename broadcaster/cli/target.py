@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from broadcaster.cli.controlling import Control
 from broadcaster.cli.reaching import Door, door_of_endpoints, door_of_url
 from broadcaster.cli.where import Where, configuration
 from broadcaster.config.echo_apps import ONLY_APP
-from broadcaster.errors import ConfigError
+from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.settings import App, Settings
 
 
@@ -34,7 +35,7 @@ def acting(command: Callable[..., None]) -> Callable[..., None]:
     def with_target(where: Where, app_id: str | None, url: str | None, **options: Any) -> None:
         settings = where.load()
         app = _app(settings, app_id)
-        door = door_of_endpoints(settings.server.listen) if url is None else door_of_url(url)
+        door = door_of_endpoints(_endpoints(where, settings)) if url is None else door_of_url(url)
         command(Target(app, door), **options)
 
     return with_target
@@ -50,3 +51,13 @@ def _app(settings: Settings, app_id: str | None) -> App:
             settings.source, "clients", "is empty, so nobody can publish", "broadcaster client:add adds one"
         )
     return found
+
+
+def _endpoints(where: Where, settings: Settings) -> tuple[str, ...]:
+    """Where the running server listens, which need not be what is configured now."""
+    try:
+        with Control(where) as control:
+            told = control.ask("status").get("endpoints")
+    except BroadcasterError:
+        told = None
+    return tuple(map(str, told)) if isinstance(told, list) and told else settings.server.listen

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 
-from twisted.internet.endpoints import quoteStringArgument as quote
-
 from broadcaster.config.echo_keys import Keys
+from broadcaster.config.listen import quote
 from broadcaster.config.loose import text
 from broadcaster.config.place import Place
 from broadcaster.settings import TLS
-from broadcaster.tls.pairs import Unusable, read
 
 _PORT = re.compile(r"([0-9]{2,5})/?\Z")
 _KEYS = {
@@ -65,6 +63,8 @@ def _certificate(keys: Keys, secure: bool) -> TLS:
         chain=os.path.abspath(found["chain"]) if found["chain"] else None,
         passphrase=found["passphrase"] or None,
     )
+    from broadcaster.tls.pairs import Unusable, read  # OpenSSL: a tenth of a second, for commands that need none
+
     try:
         read(tls)
     except Unusable as error:

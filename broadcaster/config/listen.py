@@ -14,6 +14,11 @@ PROXIED = "haproxy:"
 _TLS = re.compile(r"tls:(?=[0-9]+(:|\Z))")
 
 
+def quote(argument: str) -> str:
+    """``argument`` as one of an endpoint string."""
+    return argument.replace("\\", "\\\\").replace(":", "\\:")
+
+
 def without_proxy(description: str) -> tuple[bool, str]:
     """Whether links there begin with a PROXY header, and the endpoint string of what follows it."""
     return description.startswith(PROXIED), description.removeprefix(PROXIED)

@@ -102,7 +102,8 @@ def _becomes(key: Path, path: Path) -> bool:
 
 
 def _revealed(path: Path, value: object, reading: Reading) -> object:
-    if sensitive(dotted(path)) or _is_bearer_key(path, reading.settings.apps):
+    names_file = str(path[-1]).endswith("_file")
+    if (sensitive(dotted(path)) and not names_file) or _is_bearer_key(path, reading.settings.apps):
         return HIDDEN if value else value
     if isinstance(value, str):
         return _PASSWORD_IN_URL.sub(rf"\1{HIDDEN}", value)
