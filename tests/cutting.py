@@ -48,6 +48,11 @@ class Cutter(Factory):
         self._listening.stopListening().addBoth(stopped.append)
         run_until(lambda: stopped and not self.open, "the end of the relay")
 
+    @property
+    def whole(self) -> int:
+        """How many connections are open that will not be cut."""
+        return sum(near.whole for near in self.open)
+
     def cut(self) -> None:
         """Cut all that is open."""
         for near in list(self.open):
@@ -68,6 +73,7 @@ class _Near(Protocol):
         self._waiting = b""
         self._far: _Far | None = None
         self._gone = False
+        self.whole = up == down == NEVER
 
     def connectionMade(self) -> None:
         self._cutter.open.add(self)
