@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.protocol import Factory
 
 from broadcaster.drivers.redis.options import Options
-from broadcaster.drivers.redis.protocol import RedisConnection, Refused
+from broadcaster.drivers.redis.protocol import Lost, RedisConnection, Refused
 from broadcaster.drivers.redis.tls import Trust
 from broadcaster.errors import DriverError
 
@@ -66,7 +66,7 @@ class Dialer:
             address, its_port = (part.decode() for part in found if isinstance(part, bytes))
             return address, int(its_port)
         except (DriverError, ValueError) as error:
-            raise DriverError(f"Sentinel {place(host, port)}: {error}") from None
+            raise DriverError(f"Sentinel {place(host, port)}: {_words(error)}") from None
         finally:
             sentinel.abort("asked")
 
@@ -87,7 +87,7 @@ class Dialer:
         except BaseException as error:
             connection.abort("its start was not completed")
             if isinstance(error, DriverError):
-                raise DriverError(f"{place(host, port) or options.address}: {error}") from None
+                raise DriverError(f"{place(host, port) or options.address}: {_words(error)}") from None
             raise
         return connection
 
@@ -113,8 +113,6 @@ class Dialer:
             return await self._within(endpoint.connect(factory))
         except CancelledError:
             raise
-        except DriverError as error:
-            raise DriverError(f"{place(host, port) or self._options.address}: {error}") from None
         except Exception as error:
             raise DriverError(f"{place(host, port) or self._options.address}: {_words(error)}") from None
 
@@ -138,6 +136,8 @@ def place(host: str, port: int) -> str:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, Lost):
+        return error.reason
     if isinstance(error, ConnectError) and error.args[0]:
         return str(error.args[0])
     return str(error).rstrip(".") if isinstance(error, DNSLookupError) else str(DriverError.of(error))

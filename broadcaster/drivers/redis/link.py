@@ -80,8 +80,11 @@ class Link:
         while not self._stopping:
             try:
                 connection = await self._cancellable(Deferred.fromCoroutine(self._dialer.dial()))
-            except DriverError as error:
-                self._lost(str(error))
+            except CancelledError:
+                raise
+            except Exception as error:
+                # Also what nobody foresaw: whoever stopped trying would be deaf for ever.
+                self._lost(str(DriverError.of(error)))
             else:
                 since = self._reactor.seconds()
                 await self._keep(connection)

@@ -27,6 +27,14 @@ _NOT_THE_ONE = ("READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "CLUSTERDOWN")
 """Replies of a Redis that is not, or no longer, the one to talk to."""
 
 
+class Lost(DriverError):
+    """The link went while a reply was due; ``reason`` is why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the link to Redis was lost before it answered: {reason}")
+
+
 _pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
 
@@ -64,7 +72,7 @@ class RedisConnection(txredisapi.RedisProtocol):
         return len(self._pending)
 
     def call(self, *arguments: Argument) -> Deferred[Reply]:
-        """The reply to a command; fails with `Refused`, or with `DriverError` when the link is lost before."""
+        """The reply to a command; fails with `Refused`, or with `Lost`."""
         command = _pack(arguments)
         reply: Deferred[Reply] = Deferred()
         self._pending.append((reply, len(command)))
@@ -153,7 +161,7 @@ class RedisConnection(txredisapi.RedisProtocol):
         pending, self._pending = self._pending, deque()
         self.waiting_bytes = 0
         for waiting, _ in pending:
-            waiting.errback(DriverError(f"the link to Redis was lost before it answered: {self._reason}"))
+            waiting.errback(Lost(self._reason))
         self.lost.callback(self._reason)
 
 

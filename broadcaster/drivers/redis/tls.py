@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from OpenSSL import crypto
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
+from OpenSSL.crypto import Error as CertificateError
 from OpenSSL.SSL import Context
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import (
-    Certificate,
-    CertificateOptions,
-    PrivateCertificate,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
+from twisted.internet.ssl import Certificate, CertificateOptions, optionsForClientTLS, trustRootFromCertificates
 
 from broadcaster.auth.trust import Blind
 from broadcaster.drivers.redis.options import Options, error
@@ -28,16 +26,23 @@ class Trust:
 
     def __init__(self, options: Options) -> None:
         self._roots = trustRootFromCertificates(_certificates(options.ca)) if options.ca else None
-        self._own = _own(options) if options.certificate else None
+        self._own = _own(options) if options.certificate else {}
         self._blind: Context | None = None
+        # Made in any case: what does not go together is found now, not at each connection.
+        blind = CertificateOptions(verify=False, **self._own)
+        try:
+            context = blind.getContext()
+        except TLSError as fault:
+            problem = f"{options.certificate!r} and {options.key!r} do not belong together ({words(fault)})"
+            raise error("certificate", problem, "name the key of that certificate") from None
         if not options.verify:
-            self._blind = (self._own.options() if self._own else CertificateOptions(verify=False)).getContext()
+            self._blind = context
 
     def creator(self, host: str) -> IOpenSSLClientConnectionCreator:
         """What makes connections to ``host``."""
         if self._blind is not None:
             return Blind(self._blind, host)
-        return optionsForClientTLS(host, self._roots, self._own)
+        return optionsForClientTLS(host, self._roots, extraCertificateOptions=dict(self._own))
 
 
 def words(fault: BaseException | None) -> str:
@@ -56,21 +61,23 @@ def _certificates(file: str) -> list[Certificate]:
     blocks = _read("ca", file).split(_END)[:-1]
     try:
         found = [Certificate.loadPEM((block + _END).encode()) for block in blocks]
-    except crypto.Error:
+    except CertificateError:
         found = []
     if not found:
         raise error("ca", f"{file!r} holds no certificate in PEM", "name the file of the authority that signs Redis's")
     return found
 
 
-def _own(options: Options) -> PrivateCertificate:
-    certificate, key = _read("certificate", options.certificate), _read("key", options.key)
+def _own(options: Options) -> Mapping[str, Any]:
+    """What Twisted is told of our certificate, those that signed it, and its key."""
+    certificates, key = _read("certificate", options.certificate), _read("key", options.key)
     try:
-        loaded: PrivateCertificate = PrivateCertificate.loadPEM(f"{certificate}\n{key}".encode())
-    except (crypto.Error, TypeError, ValueError):
+        own, *chain = load_pem_x509_certificates(certificates.encode())
+        private = load_pem_private_key(key.encode(), None)
+    except (ValueError, TypeError):
         problem = f"{options.certificate!r} and {options.key!r} are no certificate and key in PEM"
         raise error("certificate", problem, "name files without a passphrase") from None
-    return loaded
+    return {"certificate": own, "privateKey": private, "extraCertChain": chain or None}
 
 
 def _read(key: str, file: str) -> str:
