@@ -88,6 +88,14 @@ def test_payloads_survive(packets: list[Packet], binary: bool) -> None:
     assert read(body) == (packets, True)
 
 
+@given(PACKETS, st.data())
+def test_a_payload_that_is_cut_gives_what_is_whole(packets: list[Packet], data: st.DataObject) -> None:
+    text = encode_payload(packets, True)[0].decode()
+    cut = text[: data.draw(st.integers(0, len(text)))]
+    whole = cut.count("\x1e")
+    assert read(cut)[0][:whole] == packets[:whole]
+
+
 @given(st.binary() | st.text("\x1e4b=Aé0", max_size=30).map(str.encode), st.booleans())
 def test_any_bytes_are_packets_or_a_parse_error(body: bytes, binary: bool) -> None:
     read(body, binary)
