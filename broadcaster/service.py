@@ -186,7 +186,7 @@ class BroadcasterService(Service):
     def listen(self, key: str, description: str, factory: Factory) -> None:
         """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
         if self.certificates is not None and is_secure(description):
-            factory = over_tls(self.certificates, factory)
+            factory = over_tls(self.certificates, factory, self._reactor)
         self.listeners.add(key, description, factory)
 
     def at_stop(self, release: Callable[[], None]) -> None:

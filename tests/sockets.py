@@ -183,7 +183,7 @@ def listening(kind: str, factory: ServerFactory) -> Iterator[Callable[..., Peer]
                 if kind in ("sealed", "sealed and wrapped"):
                     pem = Path(folder) / "server.pem"
                     pem.write_bytes(certificate())
-                    wanted = over_tls(Certificates(TLS(certificate=str(pem)), "", time.time), wanted)
+                    wanted = over_tls(Certificates(TLS(certificate=str(pem)), "", time.time), wanted, reactor)
                 if kind.endswith("wrapped"):
                     wanted = WrappingFactory(wanted)
                 wanted.noisy = False

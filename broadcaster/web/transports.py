@@ -18,6 +18,8 @@ from twisted.internet.interfaces import IProtocol
 from twisted.protocols import tls
 from twisted.protocols.policies import ProtocolWrapper
 
+from broadcaster.tls.wrapping import Sealing
+
 _PLAIN = (tcp.Server, unix.Server)
 
 _GATHERING = getattr(tls, "BufferingTLSTransport", None)
@@ -39,7 +41,7 @@ def plain_socket(transport: Any) -> socket | None:
 
 def is_sealing(transport: Any) -> bool:
     """Whether this is TLS right on a plain socket, both by their very types: then `write_sealed` may be used."""
-    return type(transport) in (tls.TLSMemoryBIOProtocol, _GATHERING) and type(transport.transport) in _PLAIN
+    return type(transport) in (Sealing, tls.TLSMemoryBIOProtocol, _GATHERING) and type(transport.transport) in _PLAIN
 
 
 def write_sealed(transport: Any, data: bytes) -> None:
