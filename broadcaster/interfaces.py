@@ -173,7 +173,8 @@ class IMembership(Interface):
     def tell_count(app_id: str, channel: str) -> Deferred[int]:
         """Have a `SubscriptionCount` delivered wherever the channel is heard; fires with the number, 0 if nowhere.
 
-        Counts of one channel are delivered in the order in which they were true. Fails with `DriverError`.
+        Whatever this process has wanted and not wanted before is counted. Counts of one channel are delivered in the
+        order in which they were true. Fails with `DriverError`.
         """
 
 

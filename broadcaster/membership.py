@@ -14,7 +14,7 @@ from broadcaster.facts import ChannelOccupied, ChannelVacated, Facts
 from broadcaster.hub import Hub
 from broadcaster.interfaces import IFactObserver, IFactSource, IHubObserver, IMembership
 from broadcaster.messages import Member, MemberAdded, MemberRemoved, SubscriptionCount
-from broadcaster.names import USER_CHANNEL
+from broadcaster.names import Kind, kind_of
 
 
 @dataclass(slots=True)
@@ -68,12 +68,12 @@ class LocalMembership:
 
     def subscribed(self, app_id: str, channel: str, subscribers: int) -> None:
         """See `IHubObserver`."""
-        if subscribers == 1 and not channel.startswith(USER_CHANNEL):
+        if subscribers == 1 and not kind_of(channel) & (Kind.PRESENCE | Kind.USER):
             self._facts.told(app_id, ChannelOccupied(channel))
 
     def unsubscribed(self, app_id: str, channel: str, subscribers: int) -> None:
         """See `IHubObserver`."""
-        if subscribers == 0 and not channel.startswith(USER_CHANNEL):
+        if subscribers == 0 and not kind_of(channel) & (Kind.PRESENCE | Kind.USER):
             self._facts.told(app_id, ChannelVacated(channel))
 
     def join(self, app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:
@@ -88,6 +88,9 @@ class LocalMembership:
                 return fail(MembersFull())
             added = MemberAdded(channel, member)
             self._hub.deliver(app_id, added)
+            if not roster.members:
+                # The subscription follows at once, and facts are told in this order.
+                self._facts.told(app_id, ChannelOccupied(channel))
             self._facts.told(app_id, added)
         roster.add(member)
         self._rosters[app_id, channel] = roster
@@ -104,6 +107,7 @@ class LocalMembership:
                 self._facts.told(app_id, removed)
             if not roster.members:
                 del self._rosters[app_id, channel]
+                self._facts.told(app_id, ChannelVacated(channel))
         return succeed(None)
 
     def members(self, app_id: str, channel: str) -> Deferred[Sequence[Member]]:

@@ -179,11 +179,12 @@ class Subscriptions:
     def _leave(self, name: str) -> None:
         board, app_id = self._board, self._client.app.id
         member = self.held.pop(name)
+        # Whoever observes the hub counts what is left, so the driver hears of it first.
+        if board.shared.interest is not None and name != self._own_channel():
+            board.shared.interest.unwanted(app_id, name)
         board.hub.unsubscribe(app_id, name, self._client)
         if member is not None:
             board.membership.leave(app_id, name, self._client.socket_id)
-        if board.shared.interest is not None and name != self._own_channel():
-            board.shared.interest.unwanted(app_id, name)
 
     # ---- users ------------------------------------------------------------------------------------------------
 

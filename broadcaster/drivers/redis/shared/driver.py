@@ -144,7 +144,8 @@ class SharingDriver(RedisDriver):
 
     def tell_count(self, app_id: str, channel: str) -> Deferred[int]:
         """See `IMembership`."""
-        return self._membership.tell_count(app_id, channel)
+        settled = self._occupancy.settled(app_id, channel)
+        return settled.addCallback(lambda _: self._membership.tell_count(app_id, channel))
 
     # ---- IWatch, ILastEvents, ISeats --------------------------------------------------------------------------
 

@@ -129,10 +129,20 @@ class Membership:
 
     def heard(self, app_id: str, channel: str, told: Added | Moved | Removed) -> None:
         """A channel's members have changed."""
+        if isinstance(told, Removed) and self._is_here(app_id, channel, told.user_id):
+            # Others took this process for dead. Its clients need not learn of that, since it claims what it has.
+            self._lease.lose()
+            return
         roster = self._rosters.get((app_id, channel))
         change = roster.heard(told) if roster is not None else None
         if change is not None:
             self._deliver(app_id, change)
+
+    def _is_here(self, app_id: str, channel: str, user_id: str) -> bool:
+        return any(
+            member.user_id == user_id and (app_id, channel, socket_id) not in self._joining
+            for socket_id, member in self._joined.get((app_id, channel), {}).items()
+        )
 
     def _tell_join(self, added: int, app_id: str, channel: str, member: Member) -> None:
         if added == 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from broadcaster.drivers.redis.protocol import Argument, Refused
@@ -62,6 +62,15 @@ class Occupancy:
             del self._counts[key]
         self._changed.setdefault(key, [])
         self._tell_soon()
+
+    def settled(self, app_id: str, channel: str) -> Deferred[None]:
+        """Fires when Redis has been told the number of that channel, or will be before whatever it is asked next."""
+        waiting = self._changed.get((app_id, channel))
+        if waiting is None:
+            return succeed(None)
+        counted: Deferred[None] = Deferred()
+        waiting.append(counted)
+        return counted
 
     async def seat(self, app_id: str, limit: int) -> bool:
         """One more connection; whether that is within ``limit``, else it does not count. Fails with `DriverError`."""
