@@ -109,7 +109,10 @@ class IComparison(Interface):
     """Sees the same events on two ways; optional on a driver."""
 
     def comparison() -> Mapping[str, Any]:
-        """What each side told and the other did not, as JSON: ``channels``, ``total``, ``waiting`` and ``alone``."""
+        """What each side told and the other did not, as JSON: ``channels``, ``total``, ``waiting`` and ``alone``.
+
+        Raises `DriverError` while it does not see both.
+        """
 
 
 # ---- what several processes share: each is optional on a driver ------------------------------------------------

@@ -37,7 +37,7 @@ class Operation(Service):
         self._awaiting: Deferred[None] | None = None
         """Fires when a server that was asked to stop waits for a successor no more; None where it does not wait."""
         self._handover: Handover | None = None
-        self.control = Control({"status": self._status, "stop": self._stop})
+        self.control = Control({"status": self._status, "stop": self._stop, "compare": self._compare})
         if claim is not None:
             handover = Handover(claim, service.listeners, lambda: self._ending, self._succeeded)
             self._handover = handover
@@ -131,6 +131,9 @@ class Operation(Service):
     def _status(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
         now = {"pid": os.getpid(), "version": version("broadcaster"), "uptime": monotonic() - self._began}
         return now | self._service.status()
+
+    def _compare(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
+        return self._service.comparison()
 
     def _watch(self) -> None:
         """Tell systemd how it is, and that it is at all."""

@@ -28,7 +28,7 @@ from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
-from broadcaster.interfaces import IDriver, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IComparison, IDriver, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
@@ -207,6 +207,13 @@ class BroadcasterService(Service):
     def healthy(self) -> bool:
         """Whether seconds pass here as they should."""
         return bool(self._turning.running)
+
+    def comparison(self) -> dict[str, object]:
+        """What the driver has seen on two ways; raises `DriverError` if it sees only one."""
+        seen = IComparison(self._driver, None)
+        if seen is None:
+            raise DriverError('only driver "pusher" compares: see driver.pusher.compare')
+        return dict(seen.comparison())
 
     def status(self) -> dict[str, object]:
         """How it is, for an operator."""

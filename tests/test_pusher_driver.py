@@ -78,7 +78,7 @@ def test_what_comes_back_is_not_told_again_and_what_others_publish_is_told() -> 
     assert on.delivered() == ["3:private-a:1"]
     on.hear("private-a")
     assert on.delivered() == ["3:private-a:1"] * 2
-    assert on.driver.comparison()["total"] == {"both": 1, "here": 0, "pusher": 0}
+    assert on.driver.comparison()["total"] == {"both": 2, "here": 0, "pusher": 0}
 
 
 def test_what_nobody_here_wants_is_neither_told_nor_waited_for() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "publish": "broadcaster.cli.acting:publish",
     "listen": "broadcaster.cli.listening:listen",
     "channels": "broadcaster.cli.acting:channels",
+    "compare": "broadcaster.cli.comparing:compare",
     "nginx": "broadcaster.cli.proxy_commands:nginx",
     "haproxy": "broadcaster.cli.proxy_commands:haproxy",
     "systemd": "broadcaster.cli.systemd:systemd",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pusher
 import pytest
 
 from tests.integration.javascript import Browser, Tab
-from tests.processes import APP_ID, CONFIG, KEY, SECRET, Server, get, until
+from tests.processes import APP_ID, CONFIG, KEY, PATIENCE, SECRET, Server, clean_environment, get, until
 
 pytestmark = pytest.mark.real
 
@@ -89,3 +94,39 @@ def test_half_here_and_half_there_each_event_reaches_everybody_once_and_in_order
                     wanted = [f"{name} {channel} {number}" for number in range(EVENTS // 6)]
                     assert [data for data in heard if str(data).startswith(f"{name} ")] == wanted
         assert metric(here, "pusher_dropped_events") == 0
+
+
+def compared(server: Server) -> dict[str, Any]:
+    command = [str(Path(sys.executable).with_name("broadcaster")), "compare", "--json", "--dir", str(server.directory)]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_compare_says_that_both_sides_told_the_same_and_names_the_event_that_was_withheld(node: None) -> None:
+    with (
+        Server() as there,
+        Server(forwarding(there.port, bridge=["board"], compare=True)) as here,
+        Browser("pusher-js-8", here.port) as browser,
+    ):
+        tab = browser.tab("1")
+        for channel in ("board", "news"):
+            tab.subscribe(channel, "e")
+            tab.expect(channel, "pusher:subscription_succeeded")
+            until(lambda channel=channel: channel in back_end(there).channels_info()["channels"], "the bridge")
+        for number in range(20):
+            for channel in ("board", "news"):
+                back_end(here).trigger(channel, "e", f"here {number}")
+            back_end(there).trigger("board", "e", f"there {number}")
+        # Nobody here is told what Pusher is told on a channel that is only compared.
+        back_end(there).trigger("news", "e", "withheld")
+        until(lambda: len(compared(here)["alone"]) == 1, "the comparison")
+        report = compared(here)
+        (event,) = report["alone"]
+        assert (event["side"], event["channel"], event["event"], event["data"]) == ("pusher", "news", "e", "withheld")
+        assert report["waiting"] == 0
+        assert {row["channel"]: (row["here"], row["pusher"]) for row in report["channels"]} == {
+            "board": (0, 0),
+            "news": (0, 1),
+        }

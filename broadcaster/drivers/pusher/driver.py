@@ -125,9 +125,11 @@ class PusherDriver:
         if channel not in self._interest:
             return True
         first = self._pairing.told(side, channel, event.name, event.data, now)
-        if not first:
+        bridged = self._bridged(channel)
+        # What Pusher tells on a channel that is bridged has been told here, or is by that.
+        if side == "pusher" if bridged else not first:
             self._comparison.both(channel)
-        return first or not self._bridged(channel)
+        return first or not bridged
 
     def _dropped(self, event: Event) -> None:
         for channel in event.channels:
@@ -140,10 +142,12 @@ class PusherDriver:
         away = self._bridge.down()
         self._late = max(self._forwarding.lag(), away, self._late - 1.0)
         for half in self._pairing.alone(self._clock() - self._late):
-            if half.side == "pusher" and self._bridged(half.channel):
-                self._comparison.both(half.channel)
-            else:
+            if not self._is_told(half):
                 self._comparison.only(half)
+
+    def _is_told(self, half: Half) -> bool:
+        """Whether both sides know an event although only Pusher's told it."""
+        return half.side == "pusher" and self._bridged(half.channel)
 
     # ---- what is wanted -----------------------------------------------------------------------------------------
 
@@ -190,8 +194,11 @@ class PusherDriver:
             yield from inner.measures()
 
     def comparison(self) -> dict[str, Any]:
-        """See `IComparison`."""
-        return self._comparison.report(self._pairing.halves(), self._clock())
+        """See `IComparison`; raises `DriverError` while Pusher is not heard."""
+        if not self._listens():
+            raise DriverError("Pusher is not heard: set driver.pusher.compare = true")
+        halves = [half for half in self._pairing.halves() if not self._is_told(half)]
+        return self._comparison.report(halves, self._clock())
 
     def _forwards(self, app_id: str) -> bool:
         return not self._options.apps or app_id in self._options.apps
