@@ -55,6 +55,17 @@ class Listeners:
         """What serves the links, in the order of `add`."""
         return [listener.factory for listener in self._wanted]
 
+    def check(self) -> None:
+        """Look whether each address is one, and take none; raises `ConfigError`. Only systemd knows its own."""
+        for listener in self._wanted:
+            _, endpoint = without_proxy(listener.description)
+            if endpoint.startswith("systemd:"):
+                continue
+            try:
+                serverFromString(self._reactor, resolve(endpoint))
+            except Exception as error:
+                raise self._none(listener, error) from None
+
     def bind(self, inherited: Inherited) -> None:
         """Take the addresses, so that one which is taken is told at once; raises `Unlistenable` or `ConfigError`.
 
@@ -79,8 +90,7 @@ class Listeners:
             listening = self._endpoint(reactor, endpoint).listen(listener.factory)
         except Exception as error:
             self.close()
-            problem = f"{listener.description!r} is no address to listen on ({error})"
-            raise ConfigError(self._source, listener.key, problem, 'write e.g. "tcp:6001"') from None
+            raise self._none(listener, error) from None
         if has_header:
             listening.addCallback(self._expect_header)
         failures: list[Failure] = []
@@ -95,6 +105,10 @@ class Listeners:
         reason = cause.strerror if isinstance(cause, OSError) else str(fault)
         remedy = f"stop the server that has it, or change {listener.key}"
         raise Unlistenable(f"cannot listen on {listener.description}: {reason}; {remedy}")
+
+    def _none(self, listener: Listener, error: Exception) -> ConfigError:
+        problem = f"{listener.description!r} is no address to listen on ({error})"
+        return ConfigError(self._source, listener.key, problem, 'write e.g. "tcp:6001"')
 
     def _expect_header(self, port: Any) -> Any:
         # On the port and not within the endpoint, which may make TLS of its factory: the header comes before that.

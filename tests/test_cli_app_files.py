@@ -111,7 +111,9 @@ def test_an_app_goes_with_its_tables_and_its_comment(shell: Shell, file: Path) -
     assert shell("client:remove", "shop").result() == "Client removed: shop\n"
     start, end = TOML.index("# The shop itself"), TOML.index("# Where people talk")
     assert file.read_text() == TOML[:start] + TOML[end:]
-    shell("app:remove", "forum").result()
+    ended = shell("app:remove", "forum")
+    assert (ended.status, ended.output) == (0, "Client removed: forum\n")
+    assert "no app is configured" in ended.errors, "nothing could start with this file"
     assert file.read_text() == TOML[:start] + TOML[TOML.index("# Less noise") :]
 
 

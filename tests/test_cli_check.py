@@ -34,8 +34,8 @@ def lines(shell: Shell) -> dict[str, tuple[str, str]]:
 
 
 def test_each_value_is_told_with_its_origin(shell: Shell, environment: dict[str, str]) -> None:
-    Path("broadcaster.toml").write_text(APP + "[server]\ndrain_seconds = 30\n[driver.carrier]\ncolour = 'red'\n")
-    environment |= {"BROADCASTER_LOG_LEVEL": "warn", "PUSHER_APP_KEY": "theirs", "BROADCASTER_DRIVER_NAME": "carrier"}
+    Path("broadcaster.toml").write_text(APP + "[server]\ndrain_seconds = 30\n[driver.redis]\nprefix = 'red'\n")
+    environment |= {"BROADCASTER_LOG_LEVEL": "warn", "PUSHER_APP_KEY": "theirs", "BROADCASTER_DRIVER_NAME": "redis"}
     told = lines(shell)
     assert told["server.drain_seconds"] == ("30", "broadcaster.toml")
     assert told["server.origins"] == ("*", "default")
@@ -44,7 +44,7 @@ def test_each_value_is_told_with_its_origin(shell: Shell, environment: dict[str,
     assert told["apps[0].key"] == ("theirs", "PUSHER_APP_KEY")
     assert told["apps[0].secrets"] == ("(hidden)", "broadcaster.toml")
     assert told["apps[0].client_events"] == ("true", "default")
-    assert told["driver.carrier.colour"] == ("red", "broadcaster.toml")
+    assert told["driver.redis.prefix"] == ("red", "broadcaster.toml")
 
 
 def test_no_key_is_left_out(shell: Shell) -> None:
@@ -58,13 +58,13 @@ def test_no_key_is_left_out(shell: Shell) -> None:
 def test_a_secret_is_told_in_no_form(shell: Shell, environment: dict[str, str]) -> None:
     Path("broadcaster.toml").write_text(
         APP.replace("secret =", "bearer = true\nsecret =")
-        + "[driver]\nname = 'x'\n[driver.x]\npassword = 'p4ss'\nurl = 'redis://u:p4ss@h/0'\n"
+        + "[driver]\nname = 'redis'\n[driver.redis]\nurl = 'redis://u:p4ss@h/0'\n"
     )
     environment["BROADCASTER_APPS_SECRET"] = "en7ir0n"
     for form in ((), ("--json",)):
         said = shell("check", *form).result()
         assert not any(secret in said for secret in ("s3cr3t", "p4ss", "en7ir0n", "public"))
-    assert lines(shell)["driver.x.url"][0] == "redis://u:(hidden)@h/0"
+    assert lines(shell)["driver.redis.url"][0] == "redis://u:(hidden)@h/0"
     assert lines(shell)["apps[0].secrets"][1] == "BROADCASTER_APPS_SECRET"
 
 
@@ -99,7 +99,17 @@ def test_as_json_values_keep_their_types_and_notes_come_along(shell: Shell) -> N
     assert told["source"] == "laravel-echo-server.json"
 
 
-@pytest.mark.parametrize("fault", ["[servr]\n", "[[apps]]\nid = 'a'\n", "x ="])
+FAULTS = {
+    "unknown table": "[servr]\n",
+    "no key": "[[apps]]\nid = 'a'\n",
+    "no TOML": "x =",
+    "no address": f"[server]\nlisten = ['tpc:6001']\n{APP}",
+    "no certificate": f"[server]\nlisten = ['tls:6001']\n[tls]\ncertificate = 'absent.pem'\n{APP}",
+    "no driver": f"[driver]\nname = 'mermory'\n{APP}",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_what_would_not_start_is_one_line_and_status_2(shell: Shell, fault: str) -> None:
-    Path("broadcaster.toml").write_text(fault)
+    Path("broadcaster.toml").write_text(FAULTS[fault])
     assert shell("check").refusal(2).startswith("broadcaster.toml: ")

@@ -10,6 +10,7 @@ from broadcaster.cli.printing import print_json, print_table
 from broadcaster.cli.where import Where, configuration
 from broadcaster.config.loading import read
 from broadcaster.config.provenance import DEFAULT, Entry, entries
+from broadcaster.settings import Settings
 
 
 @click.command
@@ -21,6 +22,7 @@ def check(where: Where, as_json: bool) -> None:
     Secrets are hidden. The exit status is 2 if the server would not start with it.
     """
     reading = read(where.file, where.directory, os.environ)
+    _build(reading.settings)
     found = list(entries(reading))
     if as_json:
         values = [{"key": entry.key, "value": entry.value, "from": entry.origin} for entry in found]
@@ -30,6 +32,15 @@ def check(where: Where, as_json: bool) -> None:
     print_table(("key", "value", "from"), rows, [entry.origin == DEFAULT for entry in found])
     for note in reading.settings.notes:
         click.echo(f"broadcaster: {note}", err=True)
+
+
+def _build(settings: Settings) -> None:
+    """Make the server, though not start it: driver, certificates and addresses are looked at then."""
+    from twisted.internet import reactor
+
+    from broadcaster.service import build
+
+    build(reactor, settings).listeners.check()
 
 
 def _written(entry: Entry) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
@@ -60,7 +62,9 @@ def _serve(where: Where, listen: tuple[str, ...], dev: bool, force: bool) -> Non
         os.environ["BROADCASTER_LOG_LEVEL"] = "debug"  # the environment, so that it holds after a reload too
     server = ["broadcaster", "--sole", *forced, "--dir", where.directory, *named, *addresses]
     sys.argv = ["broadcaster", "--nodaemon", "--pidfile=", *server]
-    run()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server has handlers of its own
+    with suppress(KeyboardInterrupt):
+        run()
 
 
 @click.command
