@@ -311,6 +311,20 @@ def test_closing_again_changes_nothing(link: Link) -> None:
     turn()
 
 
+def test_a_link_that_is_closed_while_its_bytes_are_heard_is_heard_to_the_end_of_that(link: Link) -> None:
+    def close(data: bytes) -> None:
+        link.outbox.write(b"answer")
+        link.outbox.close()
+        assert link.alive(), "the transport is within its own call"
+
+    link.protocol.dataReceived = close  # type: ignore[method-assign]
+    link.peer.send(b"question")
+    assert link.peer.read_to_end() == b"answer"
+    assert not link.peer.reset
+    link.peer.socket.close()
+    run_until(lambda: not link.alive(), "the end of the link")
+
+
 def test_closing_again_asks_nothing_more_of_the_transport() -> None:
     transport = StringTransport()
     outbox = Outbox(transport, Turns(Clock(), UNBOUNDED, Counters()))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet import tcp, unix
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper
@@ -21,11 +22,12 @@ from broadcaster.web.transports import (
     is_clear,
     is_sealing,
     is_secure,
+    leave,
     plain_socket,
     slim,
     write_sealed,
 )
-from tests.sockets import KINDS, Catcher, Caught, Peer, listening, run_until, turn
+from tests.sockets import KINDS, Catcher, Caught, Peer, listening, reactor, run_until, turn
 
 PLAIN = ("tcp", "unix")
 SEALED = ("tls", "sealed")
@@ -361,6 +363,41 @@ def test_half_a_link_is_closed_once_all_is_out_and_still_heard(ends: Ends) -> No
     run_until(lambda: ends.protocol.received == b"still here", "hearing the peer")
     ends.transport.loseConnection()
     run_until(lambda: ends.protocol.lost, "the end")
+
+
+# ---- leaving --------------------------------------------------------------------------------------------------
+
+
+@on("ends", PLAIN, indirect=True)
+def test_a_clear_transport_is_left_at_once_and_completely(ends: Ends) -> None:
+    leave(ends.transport)
+    assert ends.protocol.lost is not None
+    assert ends.protocol.lost.check(ConnectionDone)
+    assert not ends.transport.connected
+    assert ends.transport not in [*reactor.getReaders(), *reactor.getWriters()]
+    leave(ends.transport)
+    assert ends.peer.read_to_end() == b""
+    assert not ends.peer.reset
+
+
+@on("ends", PLAIN, indirect=True)
+def test_what_is_held_back_goes_out_before_a_transport_is_left(ends: Ends) -> None:
+    ends.transport.write(MUCH)
+    leave(ends.transport)
+    leave(ends.transport)
+    assert ends.protocol.lost is None
+    assert ends.peer.read_to_end() == MUCH
+    ends.peer.socket.close()
+    run_until(lambda: ends.protocol.lost, "the end")
+
+
+@on("ends", PLAIN, indirect=True)
+def test_half_a_link_can_be_left_too(ends: Ends) -> None:
+    ends.transport.loseWriteConnection()
+    turn()
+    leave(ends.transport)
+    assert ends.protocol.lost is not None
+    assert ends.peer.read_to_end() == b""
 
 
 # ---- handing over ---------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from broadcaster.counters import Counters
 from broadcaster.settings import SlowClient
-from broadcaster.web.transports import is_clear, is_sealing, is_secure, plain_socket, write_sealed
+from broadcaster.web.transports import is_clear, is_sealing, is_secure, leave, plain_socket, write_sealed
 
 SLICE = 0.002
 """Seconds that broadcasting may take of a turn before the reactor looks after everybody else."""
@@ -115,6 +115,19 @@ class Turns:
                 self._log.failure("a link could not be flushed")
 
 
+class Departure:
+    """The end of a plain link whose last bytes are out; at the end of a turn, when its transport is within no call."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def flush(self) -> None:
+        """See `Flushable`."""
+        leave(self._transport)
+
+
 @implementer(IPushProducer)
 class Outbox:
     """The way out to one socket.
@@ -200,7 +213,9 @@ class Outbox:
         if self._socket is None:
             # TLS does not end while a producer may have more.
             self._transport.unregisterProducer()
-        self._transport.loseConnection()
+            self._transport.loseConnection()
+        else:
+            self._turns.written(Departure(self._transport))
 
     # ---- the slow client --------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from OpenSSL._util import ffi, lib
 from OpenSSL.SSL import Error
 from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import connectionDone
 from twisted.protocols import tls
 from twisted.protocols.policies import ProtocolWrapper
 
@@ -122,6 +123,18 @@ def is_clear(transport: Any, closing: bool = False) -> bool:
         and not transport._tempDataBuffer
         and transport.offset == len(transport.dataBuffer)
     )
+
+
+def leave(transport: Any) -> None:
+    """As ``loseConnection`` of a plain transport, but at once if nothing waits to be sent.
+
+    Must not be called from within the transport's own calls (``dataReceived``, ``resumeProducing``). It does what
+    Twisted does once the last byte is out, without asking the reactor first whether the socket takes another one.
+    """
+    if is_clear(transport):
+        transport.connectionLost(connectionDone)
+    else:
+        transport.loseConnection()
 
 
 def hand_over(transport: Any, protocol: IProtocol) -> None:
