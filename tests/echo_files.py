@@ -11,18 +11,18 @@ import pytest
 
 from broadcaster.config import load
 from broadcaster.errors import ConfigError
-from broadcaster.settings import App, Auth, Limits, Server, Settings
+from broadcaster.settings import App, Auth, Driver, Limits, Server, Settings
 
 FILE = "laravel-echo-server.json"
-REDIS = (f"{FILE}: database: Redis is not there yet: members are kept in memory and events come by the HTTP API alone",)
+REDIS = Driver(name="redis", options={"url": "redis://127.0.0.1:6379/0"})
 AUTH = Auth(verify=False)
 CLIENT = App(id="shop", key="bearer", secrets=(), bearer=True, auth=AUTH)
 DEFAULTS = Settings(
     server=Server(listen=("tcp:6001",)),
+    driver=REDIS,
     apps=(CLIENT,),
     limits=Limits(members=0, member_bytes=0, event_bytes=0),
     source=FILE,
-    notes=REDIS,
 )
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from broadcaster.config import dotenv, load
 from broadcaster.config.echo_environment import VARIABLES
-from broadcaster.settings import EMBEDDED, TLS, Limits, Log, Server, Settings
+from broadcaster.settings import EMBEDDED, TLS, Driver, Limits, Log, Server, Settings
 from tests.certificates import encrypted, issued
 from tests.echo_files import AUTH, CLIENT, DEFAULTS, FILE, REDIS, loaded, refusal
 from tests.sockets import certificate
@@ -30,6 +30,10 @@ def listening(*endpoints: str) -> Settings:
     return replace(CHANGED, server=Server(listen=endpoints))
 
 
+def on_redis(**options: str) -> Settings:
+    return replace(CHANGED, driver=Driver(name="redis", options=REDIS.options | options))
+
+
 # ---- laravel-echo-server's variables --------------------------------------------------------------------------
 
 OVER = {
@@ -40,9 +44,9 @@ OVER = {
     "DEBUG": ("true", replace(CHANGED, log=Log(level="debug"))),
     "HOST": ("10.0.0.1", listening("tcp:6001:interface=10.0.0.1")),
     "PORT": ("http://h:7001", listening("tcp:7001")),
-    "REDIS_HOST": ("redis", CHANGED),
-    "REDIS_PORT": ("6380", CHANGED),
-    "REDIS_PASSWORD": ("hush", CHANGED),
+    "REDIS_HOST": ("redis", on_redis(url="redis://redis:6379/0")),
+    "REDIS_PORT": ("6380", on_redis(url="redis://127.0.0.1:6380/0")),
+    "REDIS_PASSWORD": ("hush", on_redis(password="hush")),
     "PROTO": ("https", listening("tls:6001")),
     "SSL_CERT": ("other.pem", CHANGED),
     "SSL_KEY": ("other.pem", CHANGED),
@@ -52,7 +56,7 @@ OVER = {
 IN_THE_FILE = {
     "authHost": "http://localhost",
     "port": "6001",
-    "databaseConfig": {"redis": {"host": "r", "port": 1, "password": "p"}},
+    "databaseConfig": {"redis": {"host": "127.0.0.1", "port": 6379, "password": None}},
     "sslCertPath": "file.pem",
     "sslKeyPath": "file.pem",
 }
@@ -151,7 +155,7 @@ def test_it_says_nothing_but_laravel_echo_servers_variables() -> None:
 
 def test_one_that_cannot_be_read_is_left_out_and_noted() -> None:
     Path(".env").mkdir()
-    assert loaded({}).notes == (".env: cannot be read (Is a directory); it is left out", *REDIS)
+    assert loaded({}).notes == (".env: cannot be read (Is a directory); it is left out",)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,15 @@ def test_our_variables_go_over_the_file_and_leave_the_other_clients() -> None:
         replace(CLIENT, secrets=("s",), auth=replace(AUTH, verify=True)),
         replace(CLIENT, id="b", key="k"),
     )
-    assert (found.source, found.notes) == (SOURCE, REDIS)
+    assert (found.source, found.notes) == (SOURCE, ())
+
+
+def test_our_driver_options_go_over_the_files_one_by_one() -> None:
+    written = {"databaseConfig": {"redis": {"host": "r", "keyPrefix": "p_"}}}
+    over = {"BROADCASTER_DRIVER_REDIS_PASSWORD": "hush", "BROADCASTER_DRIVER_REDIS_PREFIX": "q_"}
+    found = loaded(written, over)
+    assert found.driver.options == {"url": "redis://r:6379/0", "prefix": "q_", "password": "hush"}
+    assert loaded(written, {"BROADCASTER_DRIVER_NAME": "memory"}).driver == Driver()
 
 
 def test_laravels_public_key_does_not_become_the_key_to_publish_with() -> None:
@@ -201,7 +213,6 @@ def test_laravels_public_key_does_not_become_the_key_to_publish_with() -> None:
     found = loaded(TWO, environ)
     assert found.apps == (replace(CLIENT, secrets=("s",)), replace(CLIENT, id="b", key="k"))
     assert found.notes == (
-        *REDIS,
         "environment: PUSHER_APP_ID: is not used: clients[0].appId stands, since Laravel's key is public; "
         "BROADCASTER_APPS_ID would win",
         "environment: PUSHER_APP_KEY: is not used: clients[0].key stands, since Laravel's key is public; "

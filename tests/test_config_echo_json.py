@@ -18,10 +18,11 @@ from broadcaster.config import load
 from broadcaster.config.echo_environment import VARIABLES
 from broadcaster.config.echo_json import settings as settings_of
 from broadcaster.config.place import Place
+from broadcaster.drivers.redis.options import read_options
 from broadcaster.errors import ConfigError
 from broadcaster.service import build
-from broadcaster.settings import Cors, EchoApi, Log, Server, Settings, SocketIO
-from tests.echo_files import AUTH, CLIENT, DEFAULTS, FILE, REDIS, loaded, refusal
+from broadcaster.settings import Cors, Driver, EchoApi, Log, Server, Settings, SocketIO
+from tests.echo_files import AUTH, CLIENT, DEFAULTS, FILE, loaded, refusal
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def noted(key: str, text: str) -> tuple[str, ...]:
     """The notes of a file whose only fault is this."""
-    return (*REDIS, f"{FILE}: {key}: {text}")
+    return (f"{FILE}: {key}: {text}",)
 
 
 def with_auth(**values: Any) -> Settings:
@@ -97,7 +98,6 @@ EACH_KEY: dict[str, tuple[dict[str, Any], Settings]] = {
     "empty authEndpoint": ({"authEndpoint": ""}, with_auth(endpoint="")),
     "clients": ({"clients": [{"appId": "a", "key": "k"}]}, replace(DEFAULTS, apps=(replace(CLIENT, id="a", key="k"),))),
     "database": ({"database": "redis"}, DEFAULTS),
-    "databaseConfig": ({"databaseConfig": {"redis": {"host": "r", "port": "6379", "keyPrefix": "p"}}}, DEFAULTS),
     "publishPresence": ({"databaseConfig": {"publishPresence": "yes"}}, DEFAULTS),
     "devMode": ({"devMode": True}, replace(DEFAULTS, log=Log(level="debug"))),
     "devMode in quotes": ({"devMode": "true"}, replace(DEFAULTS, log=Log(level="debug"))),
@@ -149,28 +149,14 @@ def test_e173_each_key_alone_is_accepted_and_all_others_are_as_ever(
 
 NOTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "secureOptions": ({"secureOptions": 67108864}, noted("secureOptions", "is left out: TLS is 1.2 or later")),
-    "sqlite": (
-        {"database": "sqlite"},
-        (
-            f"{FILE}: database: SQLite is left out: members are kept in memory",
-            f"{FILE}: subscribers.redis: Redis is not there yet: events come by the HTTP API alone",
-        ),
-    ),
-    "redis for members": (
-        {"subscribers": {"redis": False}},
-        (f"{FILE}: database: Redis is not there yet: members are kept in memory",),
-    ),
-    "no redis": (
-        {"database": "sqlite", "subscribers": {"redis": False}},
-        (f"{FILE}: database: SQLite is left out: members are kept in memory",),
-    ),
+    "sqlite": ({"database": "sqlite"}, noted("database", "SQLite is left out: members are kept in Redis")),
     "databasePath": (
         {"databaseConfig": {"sqlite": {"databasePath": "/d"}}},
-        noted("databaseConfig.sqlite.databasePath", "is left out: members are kept in memory"),
+        noted("databaseConfig.sqlite.databasePath", "is left out: nothing is kept in SQLite"),
     ),
     "publishPresence": (
         {"databaseConfig": {"publishPresence": True}},
-        noted("databaseConfig.publishPresence", "is left out until Redis is there"),
+        noted("databaseConfig.publishPresence", "is left out: nothing is published about members"),
     ),
     "cookie": ({"socketio": {"cookie": "sid"}}, noted("socketio.cookie", "is taken for true: the cookie is called io")),
     "serveClient": (
@@ -188,7 +174,7 @@ NOTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             ('"a b"', {"a b": {"deep": [1]}}),
             ("socketio.upgradeTimeout", {"socketio": {"upgradeTimeout": 10000}}),
             ("subscribers.kafka", {"subscribers": {"kafka": True}}),
-            ("databaseConfig.redis.family", {"databaseConfig": {"redis": {"family": 4, "password": "hush"}}}),
+            ("databaseConfig.redis.family", {"databaseConfig": {"redis": {"family": 4}}}),
             ("clients[0].name", {"clients": [{"appId": "shop", "key": "bearer", "name": "n"}]}),
         )
     },
@@ -221,6 +207,43 @@ def test_the_log_says_it_when_the_server_starts() -> None:
     server.stopService()
 
 
+# ---- Redis ----------------------------------------------------------------------------------------------------
+
+AT_REDIS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nothing": ({}, {"url": "redis://127.0.0.1:6379/0"}),
+    "host": ({"host": "r", "port": "6380", "db": 2}, {"url": "redis://r:6380/2"}),
+    "an address": ({"host": "::1"}, {"url": "redis://[::1]:6379/0"}),
+    "path": ({"path": "/run/r s.sock", "host": "r", "db": "1"}, {"url": "redis+unix:///run/r%20s.sock?db=1"}),
+    "keyPrefix": ({"keyPrefix": "l_"}, {"url": "redis://127.0.0.1:6379/0", "prefix": "l_"}),
+    "password": ({"password": "hush"}, {"url": "redis://127.0.0.1:6379/0", "password": "hush"}),
+    "no password": ({"password": None, "username": "ann"}, {"url": "redis://127.0.0.1:6379/0"}),
+    "username": (
+        {"username": "ann", "password": 12},
+        {"url": "redis://127.0.0.1:6379/0", "username": "ann", "password": "12"},
+    ),
+    "tls": ({"host": "r", "tls": {}}, {"url": "rediss://r:6379/0"}),
+    "tls of anybody": ({"tls": {"rejectUnauthorized": False}}, {"url": "rediss://127.0.0.1:6379/0", "verify": False}),
+    "no tls": ({"tls": False}, {"url": "redis://127.0.0.1:6379/0"}),
+    "sentinels": (
+        {"sentinels": [{"host": "a", "port": 1}, {"host": "b"}], "name": "m", "sentinelPassword": "s", "password": "p"},
+        {"url": "redis+sentinel://a:1,b:26379/m/0", "password": "p", "sentinel_password": "s"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("written", "options"), AT_REDIS.values(), ids=AT_REDIS)
+def test_where_redis_is_is_what_our_driver_is_told(written: dict[str, Any], options: dict[str, Any]) -> None:
+    found = loaded({"databaseConfig": {"redis": written}})
+    assert found == replace(DEFAULTS, driver=Driver(name="redis", options=options))
+    read_options(options)
+
+
+def test_members_of_a_server_without_redis_are_in_memory() -> None:
+    found = loaded({"subscribers": {"redis": False}})
+    assert found.driver == Driver()
+    assert found.notes == noted("database", "members are kept in memory, since subscribers.redis is false")
+
+
 # ---- clients --------------------------------------------------------------------------------------------------
 
 
@@ -244,7 +267,7 @@ def test_a_client_that_could_never_get_in_is_left_out() -> None:
         f"{FILE}: clients[2].appId: is there twice: the first counts",
     )
     assert found.apps == (CLIENT,)
-    assert set(found.notes) == {*REDIS, *left_out}
+    assert set(found.notes) == set(left_out)
 
 
 def test_a_client_has_no_secret_so_nothing_that_is_signed_is_accepted() -> None:

@@ -37,6 +37,10 @@ class Keys:
         """The keys of the object that ``key`` holds; none where there is none."""
         return Keys(self._left.pop(key, {}), self.at(key), self._notes)
 
+    def holds_object(self, key: str) -> bool:
+        """Whether ``key`` holds an object."""
+        return isinstance(self._left.get(key), dict)
+
     def each(self, key: str) -> list[Keys]:
         """The objects of the list that ``key`` holds."""
         found = self._left.pop(key, [])

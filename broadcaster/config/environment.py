@@ -39,11 +39,11 @@ def variables() -> dict[str, tuple[Path, object]]:
     return laravel | known
 
 
-def overlay(tree: Tree, environ: Mapping[str, str]) -> tuple[Tree, dict[Path, str]]:
+def overlay(tree: Tree, environ: Mapping[str, str], driver: str = Driver().name) -> tuple[Tree, dict[Path, str]]:
     """``tree`` with what ``environ`` says put over it, and which variable it was that set a path.
 
-    A value that is not what its key wants stays text, for the reader of the tree to refuse. Raises `ConfigError` for
-    a variable that looks like ours and is not.
+    ``driver`` is the one unless something else is said. A value that is not what its key wants stays text, for the
+    reader of the tree to refuse. Raises `ConfigError` for a variable that looks like ours and is not.
     """
     known = variables()
     origins: dict[Path, str] = {}
@@ -65,7 +65,7 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> tuple[Tree, dict[Path, st
             unknown.append(variable)
     if _SECRETS in origins:
         tree = put(tree, _SECRET, None)
-    return _with_driver_options(tree, origins, {variable: environ[variable] for variable in unknown}), origins
+    return _with_driver_options(tree, driver, origins, {variable: environ[variable] for variable in unknown}), origins
 
 
 def without_public_names(environ: Mapping[str, str], apps: Iterable[App]) -> tuple[Mapping[str, str], list[str]]:
@@ -86,10 +86,10 @@ def without_public_names(environ: Mapping[str, str], apps: Iterable[App]) -> tup
     return {variable: text for variable, text in environ.items() if variable not in named}, notes
 
 
-def _with_driver_options(tree: Tree, origins: dict[Path, str], given: Mapping[str, str]) -> Tree:
+def _with_driver_options(tree: Tree, driver: str, origins: dict[Path, str], given: Mapping[str, str]) -> Tree:
     """``tree`` with those of the variables that are options of drivers; they may be called anything."""
     table = tree.get("driver")
-    name = table.get("name", Driver().name) if isinstance(table, dict) else Driver().name
+    name = table.get("name", driver) if isinstance(table, dict) else driver
     own = f"{PREFIX}DRIVER_{re.sub('[^A-Z0-9]', '_', str(name).upper())}_"
     for variable, text in given.items():
         if variable.startswith(own) and variable != own:

@@ -109,7 +109,7 @@ def _overlaid(
 
     Relative paths are seen from ``directory``.
     """
-    tree, variables = overlay(written, environ)
+    tree, variables = overlay(written, environ, base.driver.name)
     settings = read_table(Settings, tree, Place(base.source, variables), base)
     if not settings.apps:
         raise ConfigError(base.source, "apps", "no app is configured", _FIRST_APP)

@@ -84,11 +84,14 @@ def _driver(table: Tree, place: Place, base: object) -> Tree:
     values = _values(Driver, {key: value for key, value in table.items() if key == "name"}, place, base)
     name = values.get("name", getattr(base, "name", Driver().name))
     others: Tree = {}
+    kept = base.options if isinstance(base, Driver) and base.name == name else {}
+    if isinstance(base, Driver):
+        values["options"] = kept
     for key, value in table.items():
         if key == "name":
             continue
         if key == name:
-            values["options"] = _table(value, place.at(key), f"its options go under [driver.{key}]")
+            values["options"] = kept | _table(value, place.at(key), f"its options go under [driver.{key}]")
         elif isinstance(value, dict):
             others[key] = value
         else:

@@ -130,7 +130,7 @@ def test_the_server_of_a_configuration_is_found_by_where_it_listens(endpoint: st
 
 def test_a_client_of_laravel_echo_server_publishes_with_its_key(tmp_path: Path) -> None:
     port = free_port()
-    echo = {"port": port, "host": "127.0.0.1", "clients": [{"appId": "a", "key": "k"}]}
+    echo = {"port": port, "host": "127.0.0.1", "clients": [{"appId": "a", "key": "k"}], "subscribers": {"redis": False}}
     (tmp_path / "laravel-echo-server.json").write_text(json.dumps(echo))
     with Server(None, "--dir", str(tmp_path)) as server:
         where = ("--url", server.url, "--dir", str(tmp_path))
