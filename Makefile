@@ -73,6 +73,7 @@ test-deps-if-allowed:
 
 # The last that speaks Socket.IO's protocol 4, beside the one in the environment that speaks 5.
 .venv/python-socketio-4: | .venv/made
+	@rm -rf $@.part
 	$(PIP_INSTALL) --no-deps --target $@.part python-socketio==4.6.1 python-engineio==3.14.2 six==1.17.0
 	@mv $@.part $@
 
