@@ -88,7 +88,7 @@ def result(process: subprocess.Popen[str]) -> Run:
     """Its line of figures, once standard input is closed and it ends; ``whole``: every delivery arrived, once."""
     figures, complaints = process.communicate()
     if process.returncode not in (0, 1):
-        raise BenchError(f"wsload could not try it: {complaints.strip()}")
+        raise BenchError(f"wsload could not try it: {complaints.strip() or f'it ended with {process.returncode}'}")
     run: Run = json.loads(figures)
     run["whole"] = process.returncode == 0
     return run
