@@ -132,10 +132,10 @@ class Redis:
         return sorted(name.decode() for name in self.command("PUBSUB", "CHANNELS"))
 
     def clients(self) -> list[dict[str, str]]:
-        """Who is connected, but for the one who asks."""
+        """The connections of our drivers."""
         lines = self.command("CLIENT", "LIST").decode().splitlines()
         found = [dict(part.partition("=")[::2] for part in line.split()) for line in lines]
-        return [client for client in found if client["name"]]
+        return [client for client in found if client["name"].startswith("broadcaster-")]
 
 
 class Sentinel(Redis):

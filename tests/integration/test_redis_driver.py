@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from twisted.trial.unittest import TestCase
 
+from broadcaster.drivers.redis import make
 from broadcaster.errors import DriverError
+from broadcaster.interfaces import IDriver
 from broadcaster.messages import Event, Terminated
+from broadcaster.testing import SharedDriverContract
 from tests.driving import Driving, failure_of, laravel, result
 from tests.redis import Redis
-from tests.sockets import run_until
+from tests.sockets import reactor, run_until
 
 pytestmark = pytest.mark.real
 
@@ -45,6 +49,19 @@ def here(redis: Redis) -> Iterator[Driving]:
 def there(redis: Redis) -> Iterator[Driving]:
     with Driving(redis.url) as process:
         yield process
+
+
+class TestRedis(SharedDriverContract, TestCase):
+    """Held to what every driver is held to that makes processes one server."""
+
+    def setUp(self) -> None:
+        self.redis = Redis().__enter__()
+        self.addCleanup(self.redis.__exit__)
+
+    def make_driver(self) -> IDriver:
+        driver = make(reactor, {"url": self.redis.tcp})
+        driver.tenants({"app": None, "other-app": None})
+        return driver
 
 
 # ---- events of our own ----------------------------------------------------------------------------------------

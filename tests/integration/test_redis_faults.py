@@ -319,4 +319,20 @@ def test_a_fail_over_by_sentinel_is_followed() -> None:
             assert_it_works(second, here)
 
 
-# ---- TLS ------------------------------------------------------------------------------------------------------
+def test_a_master_that_is_none_any_more_is_left_though_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "DOUBT", 0.1)
+    with (
+        Redis() as first,
+        Redis() as second,
+        Sentinel(first) as sentinel,
+        Driving(f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster") as here,
+    ):
+        here.want("a")
+        assert_it_works(first, here)
+        sentinel.command("SENTINEL", "REMOVE", "mymaster")
+        sentinel.command("SENTINEL", "MONITOR", "mymaster", "127.0.0.1", second.port, 1)
+        here.wait_until_it_is_deaf()
+        run_until(lambda: len(second.clients()) == 2, "the change to the other")
+        here.wait_until_it_hears()
+        assert_it_works(second, here)
+        assert f"deaf to Redis: 127.0.0.1:{second.port} is the master now" in here.lines

@@ -33,6 +33,7 @@ class Dialer:
         self._name = name
         self._trust = Trust(options) if options.address.tls else None
         self._first = 0
+        self._address = ("", 0)
 
     async def dial(self) -> RedisConnection:
         """A connection that answers; raises `DriverError` that names the address and what is wrong there."""
@@ -44,14 +45,29 @@ class Dialer:
         for turn in range(len(address.hosts)):
             which = (self._first + turn) % len(address.hosts)
             try:
-                found = await self._redis(*await self._master(*address.hosts[which]))
+                master = await self._master(*address.hosts[which])
+                found = await self._redis(*master)
             except DriverError as error:
                 faults.append(str(error))
             else:
-                self._first = which
+                self._first, self._address = which, master
                 return found
         self._first += 1
         raise DriverError("; ".join(dict.fromkeys(faults)))
+
+    async def moved(self) -> str | None:
+        """Why the last connection should be left: a Sentinel says that another is the master now; else None.
+
+        Without one that answers nothing can be said.
+        """
+        address = self._options.address
+        for turn in range(len(address.hosts) if address.master else 0):
+            try:
+                master = await self._master(*address.hosts[(self._first + turn) % len(address.hosts)])
+            except DriverError:
+                continue
+            return None if master == self._address else f"{place(*master)} is the master now"
+        return None
 
     async def _master(self, host: str, port: int) -> tuple[str, int]:
         """Where a Sentinel says that the master is."""

@@ -25,6 +25,9 @@ STEADY = 5.0
 WATCH = 1.0
 """Seconds between two looks at whether Redis still answers."""
 
+DOUBT = 5.0
+"""Seconds between two questions to Sentinels whether it is still the master: one that is cut off still answers us."""
+
 T = TypeVar("T")
 
 
@@ -98,12 +101,14 @@ class Link:
     async def _keep(self, connection: RedisConnection) -> None:
         self.connection, self.fault, self._told = connection, "", ""
         self.connections += 1
-        watching = LoopingCall(self._watch, connection)
-        watching.clock = self._reactor
-        watching.start(WATCH, now=False)
+        watching, doubting = LoopingCall(self._watch, connection), LoopingCall(self._doubt, connection)
+        for call, seconds in ((watching, WATCH), (doubting, DOUBT)):
+            call.clock = self._reactor
+            call.start(seconds, now=False)
         self._up(connection)
         reason = await connection.lost
-        watching.stop()
+        for call in (watching, doubting):
+            call.stop()
         self.connection = None
         self._lost(reason)
 
@@ -112,6 +117,11 @@ class Link:
             self._ping(connection)
         elif self._reactor.seconds() - connection.asked > self._reply_seconds:
             connection.abort(f"Redis did not answer within {self._reply_seconds:g} s")
+
+    async def _doubt(self, connection: RedisConnection) -> None:
+        moved = await self._dialer.moved()
+        if moved is not None:
+            connection.abort(moved)
 
     def _lost(self, reason: str) -> None:
         self.fault = reason
