@@ -18,16 +18,13 @@ from typing import Any
 import msgspec
 
 from broadcaster.errors import BroadcasterError, ConfigError
-from broadcaster.inheritance import Inherited, bind_unix, shortest
+from broadcaster.inheritance import LONGEST_PATH, Inherited, bind_unix, sayable
 
 PATIENCE = 3.0
 """Seconds that a start waits for another server to begin its end, or to say anything."""
 
 PAUSE = 0.05
 """Seconds between two questions to it."""
-
-LONGEST_PATH = 107
-"""Bytes of a unix socket's address."""
 
 MOST_SOCKETS = 250
 """Descriptors in one message; the kernel takes 253."""
@@ -164,7 +161,7 @@ def claim(path: str, source: str, force: bool = False, patience: float = 0.0) ->
 
 
 def _check(path: str, source: str) -> None:
-    if len(os.fsencode(shortest(path))) > LONGEST_PATH:
+    if len(os.fsencode(sayable(path))) > LONGEST_PATH:
         problem = f"{path!r} is too long for a unix socket ({LONGEST_PATH} bytes at most)"
         raise ConfigError(source, "server.control", problem, 'set it elsewhere, e.g. "/run/broadcaster.sock"')
 
@@ -206,7 +203,7 @@ def _ask(path: str, source: str, force: bool) -> tuple[Predecessor | None, dict[
     link = socket(AF_UNIX)
     link.settimeout(PATIENCE)
     try:
-        link.connect(shortest(path))
+        link.connect(sayable(path))
     except PermissionError as error:
         link.close()
         raise _unwritable(path, source, error) from None

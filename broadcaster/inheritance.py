@@ -31,6 +31,9 @@ ACTIVATED = "a socket from systemd"
 FIRST = 3
 """The first descriptor that systemd passes."""
 
+LONGEST_PATH = 107
+"""Bytes that the kernel takes for a unix socket's address."""
+
 _ANYWHERE = ("0.0.0.0", "::")
 
 
@@ -190,7 +193,7 @@ def bind_unix(path: str, mode: int) -> socket.socket:
     try:
         if not path.startswith("\0") and is_stale(path):
             os.unlink(path)
-        bound.bind(shortest(path))
+        bound.bind(sayable(path))
     except BaseException:
         bound.close()
         raise
@@ -208,7 +211,7 @@ def is_stale(path: str) -> bool:
         return False
     with socket.socket(AF_UNIX) as probe:
         try:
-            probe.connect(shortest(path))
+            probe.connect(sayable(path))
         except ConnectionRefusedError:
             return True
         except OSError:
@@ -216,9 +219,11 @@ def is_stale(path: str) -> bool:
     return False
 
 
-def shortest(path: str) -> str:
-    """The shortest way to say ``path`` from here: the kernel takes 107 bytes."""
-    return path if path.startswith("\0") else min(path, os.path.relpath(path), key=len)
+def sayable(path: str) -> str:
+    """``path`` as a unix socket's address, seen from here if it is too long otherwise."""
+    if path.startswith("\0") or len(os.fsencode(path)) <= LONGEST_PATH:
+        return path
+    return os.path.relpath(path)
 
 
 def _place(bound: socket.socket) -> _Place:

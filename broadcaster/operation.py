@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from broadcaster.claim import Claim
@@ -33,9 +33,10 @@ class Operation(Service):
         self._notifier = notifier
         self._began = monotonic()
         self._ending = False
+        self._stopped = False
         self._ready = False
-        self._awaiting: Deferred[None] | None = None
-        """Fires when a server that was asked to stop waits for a successor no more; None where it does not wait."""
+        self._waiting = False
+        """Whether it waits for a successor, having been asked to stop."""
         self._handover: Handover | None = None
         self.control = Control({"status": self._status, "stop": self._stop, "compare": self._compare})
         if claim is not None:
@@ -87,7 +88,7 @@ class Operation(Service):
             return
         self._log.info("SIGTERM: draining")
         self._notifier.tell(STOPPING=1, STATUS="draining")
-        self._end(self._service.settings.server.drain_seconds, succeed(None))
+        self._end(self._service.settings.server.drain_seconds)
 
     def _stop(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
         """Stop, unless this server was started later than who asks, as its successor."""
@@ -97,18 +98,17 @@ class Operation(Service):
         if not self._ending:
             seconds = self._service.settings.server.stop_seconds
             self._log.info("asked to stop: draining")
-            self._awaiting = deferLater(self._reactor, seconds)
-            self._awaiting.addErrback(lambda _: None)
-            self._end(seconds, self._awaiting)
+            self._waiting = True
+            self._end(seconds, wait=True)
         return {"pid": os.getpid(), "stopping": True}
 
-    def _end(self, seconds: float, awaiting: Deferred[None]) -> None:
+    def _end(self, seconds: float, wait: bool = False) -> None:
         self._ending = True
-        drained = self._service.drain(seconds)
-        drained.addBoth(lambda _: awaiting).addBoth(lambda _: self._stop_now())
+        self._service.drain(seconds, wait).addBoth(lambda _: self._stop_now())
 
     def _stop_now(self) -> None:
-        if self._reactor.running:
+        if not self._stopped:
+            self._stopped = True
             self._reactor.stop()
 
     def _succeeded(self, pid: int) -> None:
@@ -119,12 +119,10 @@ class Operation(Service):
         self._claim = None
         self.control.surrender({"successor": pid})
         seconds = self._service.settings.server.drain_seconds
-        awaiting, self._awaiting = self._awaiting, None
         if not self._ending:
-            self._end(seconds, succeed(None))
-        elif awaiting is not None:
+            self._end(seconds)
+        elif self._waiting:
             self._service.drain(seconds)
-            awaiting.cancel()
 
     # ---- how it is --------------------------------------------------------------------------------------------
 

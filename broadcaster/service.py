@@ -46,11 +46,12 @@ from broadcaster.tls.wrapping import over_tls
 from broadcaster.users import Users
 from broadcaster.web.admission import Admission
 from broadcaster.web.api import Api, Brake
+from broadcaster.web.bodies import Bodies
 from broadcaster.web.echo import Reception
 from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
 from broadcaster.web.forwarded import TrustedProxies
-from broadcaster.web.frontdoor import Answer, FrontDoors
+from broadcaster.web.frontdoor import Answer, FrontDoors, Upgrade, part
 from broadcaster.web.http import Request, Response, text
 from broadcaster.web.outbox import Turns
 from broadcaster.web.proxied import Proxied
@@ -119,7 +120,8 @@ def build(
     ticks = Ticks(tick, wheel, cache, recovery, publisher, counters, certificates, clock)
     proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
     proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
-    service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, proxied, certificates)
+    drain = Drain(reactor, hub, lambda: part(wheel, clock()), lambda: engine.drain())
+    service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, drain, proxied, certificates)
     measured = [each for each in (certificates, IMeasured(driver, None)) if each is not None]
     metrics = Metrics(apps, hub, counters, lambda: not service.unready(), measured)
     brake = Brake(hub, turns)
@@ -141,7 +143,12 @@ def build(
         partial(_scrape, metrics) if shown else None,
         settings.demo,
     )
-    doors = partial(FrontDoors, turns=turns, wheel=wheel, clock=clock, limits=limits, proxies=proxies)
+
+    def doors(respond: Callable[[Request], Answer | Upgrade], bodies: Bodies | None = None) -> FrontDoors:
+        made = FrontDoors(respond, turns, wheel, clock, limits, proxies, bodies)
+        service.at_drain(made.end)
+        return made
+
     for description in settings.server.listen:
         service.listen("server.listen", description, doors(site.respond, bodies=site))
     if settings.metrics.enabled and settings.metrics.listen is not None:
@@ -163,6 +170,7 @@ class BroadcasterService(Service):
         facts: Facts,
         admission: Admission,
         ticks: Ticks,
+        drain: Drain,
         proxied: Callable[[ServerFactory], ServerFactory],
         certificates: Certificates | None,
     ) -> None:
@@ -181,7 +189,8 @@ class BroadcasterService(Service):
         self._driver_fault: str | None = "the driver has not started"
         self._turning, self._tick = LoopingCall(ticks), ticks.seconds
         self._turning.clock = reactor
-        self._drain = Drain(reactor, hub)
+        self._drain = drain
+        self._drainers: list[Callable[[], None]] = []
 
     def listen(self, key: str, description: str, factory: Factory) -> None:
         """Have `bind` listen on an endpoint; ``key`` is where the configuration says so."""
@@ -192,6 +201,10 @@ class BroadcasterService(Service):
     def at_stop(self, release: Callable[[], None]) -> None:
         """Call ``release`` when the service stops."""
         self._releases.append(release)
+
+    def at_drain(self, begin: Callable[[], None]) -> None:
+        """Call ``begin`` when clients begin to be sent away."""
+        self._drainers.append(begin)
 
     def bind(self, inherited: Inherited | None = None) -> None:
         """Take the addresses, or what was ``inherited`` of them; raises `Unlistenable` or `ConfigError`."""
@@ -263,19 +276,23 @@ class BroadcasterService(Service):
         self._driver_fault = f"driver {name} did not start"
         self._log.error("driver {name} did not start: {reason}", name=name, reason=str(DriverError.of(failure.value)))
 
-    def drain(self, seconds: float | None = None) -> Deferred[None]:
+    def drain(self, seconds: float | None = None, wait: bool = False) -> Deferred[None]:
         """Let nobody in any more and send everybody to a successor; fires when the last client is gone.
 
-        It takes ``seconds``, or as long as is configured; said again, so long from then.
+        It takes ``seconds``, or as long as is configured; said again, so long from then. ``wait``: see `Drain`.
         """
-        self._admission.draining = True
-        return self._drain.spread(self.settings.server.drain_seconds if seconds is None else seconds)
+        if not self._admission.draining:
+            self._admission.draining = True
+            for begin in self._drainers:
+                begin()
+        return self._drain.spread(self.settings.server.drain_seconds if seconds is None else seconds, wait)
 
     def stopService(self) -> Deferred[Any]:
         """See `Service`."""
         Service.stopService(self)
         if self._turning.running:
             self._turning.stop()
+        self._drain.stop()
         for release in self._releases:
             release()
         return self.listeners.close().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)

@@ -5,6 +5,7 @@ Pure: whoever owns it calls `turn` about once per grain, which is a second; dead
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 from typing import Protocol
 
@@ -43,6 +44,10 @@ class Wheel:
                 if not items:
                     del self._spokes[timed.spoke]
             timed.spoke = None
+
+    def __iter__(self) -> Iterator[Timed]:
+        """All that have a deadline."""
+        return iter([timed for items in self._spokes.values() for timed in items])
 
     def turn(self, now: float) -> None:
         """Serve every deadline up to ``now``; what some raised against their promise is raised when all are served."""

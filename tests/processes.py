@@ -133,6 +133,10 @@ class Server:
         self._environment = environment
 
     @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 

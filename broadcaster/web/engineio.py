@@ -223,6 +223,12 @@ class EngineIO:
 
         return Upgrade(take)
 
+    def drain(self) -> None:
+        """End the sessions of who has not joined; connections are ended by whoever counts them."""
+        for link in list(self._links.values()):
+            if not link.client.joined:
+                link.close(4200, "Server is shutting down")
+
     def _forget(self, sid: str) -> None:
         self._links.pop(sid, None)
 

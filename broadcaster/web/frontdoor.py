@@ -34,6 +34,8 @@ LINGER_SECONDS = 2.0
 """How long a refused client may go on sending before it is cut: closing at once would destroy the answer."""
 UNBOUNDED = 1e9
 """Seconds that stand for a time limit of 0: some decades."""
+ARRIVAL_SECONDS = 1.0
+"""How long a link that has just been accepted may take to say something when the process ends."""
 PIPELINED = 32
 """Requests that may wait on one link before it is read no further."""
 
@@ -72,10 +74,16 @@ class FrontDoors(ServerFactory):
         self.wheel = wheel
         self.clock = clock
         self.proxies = proxies
+        self.ending = False
+        """Whether the process ends, so that links are closed after their answer."""
         self.head_bytes = limits.handshake_bytes
         self.bodies = bodies or Bounded(limits.largest_body())
         self.patience = (IDLE_SECONDS, limits.handshake_seconds or UNBOUNDED, BODY_SECONDS)
         """Seconds by `Stage`."""
+
+    def end(self) -> None:
+        """The process ends: a link is closed after its answer from now on."""
+        self.ending = True
 
     def logPrefix(self) -> str:
         """What Twisted's lines about listening call us."""
@@ -85,6 +93,11 @@ class FrontDoors(ServerFactory):
         """See `ServerFactory`."""
         host = getattr(addr, "host", "").removeprefix("::ffff:")
         return FrontDoor(self, host, getattr(addr, "secure", False))
+
+
+def part(wheel: Wheel, now: float) -> int:
+    """Close all HTTP links on ``wheel`` that are idle; how many of the others have to be waited for."""
+    return sum([timed.part(now) for timed in wheel if isinstance(timed, FrontDoor)])
 
 
 @implementer(IHalfCloseableProtocol)
@@ -167,6 +180,19 @@ class FrontDoor(Protocol):
         if self._held is not None:
             self._held.cancel()
 
+    def part(self, now: float) -> bool:
+        """The process ends: close the link if nothing is under way on it; whether it has to be waited for."""
+        reading = self._reading
+        if self._busy or reading.ready or (reading.stage is not Stage.IDLE and not reading.over):
+            return True
+        if not reading.over:
+            arrived = self._deadline - self._doors.patience[Stage.HEAD]
+            if reading.steps == 0 and now < arrived + ARRIVAL_SECONDS:
+                return True
+            self._give_up()
+            self._outbox.close()
+        return not self._outbox.idle
+
     # ---- answers ----------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -221,14 +247,18 @@ class FrontDoor(Protocol):
         return text(500, "Internal error")
 
     def _answered(self, response: Response, request: Request, keep_alive: bool) -> None:
+        polls = self._held is not None
         self._busy = False
         self._held = None
         self._deadline = self._doors.clock() + IDLE_SECONDS
-        self._answer(response, request, keep_alive)
+        self._answer(response, request, keep_alive, polls)
         self._serve()
 
-    def _answer(self, response: Response, request: Request, keep_alive: bool) -> None:
+    def _answer(self, response: Response, request: Request, keep_alive: bool, polls: bool = False) -> None:
         keep_alive = keep_alive and not (self._ended and not self._reading.ready)
+        if self._doors.ending and not polls:
+            # The next request is for the successor; but who polls is told when to go, and reaches us on this link only.
+            keep_alive = False
         self._outbox.write(encode(response, keep_alive, request.method == "HEAD"))
         if not keep_alive:
             self._give_up()

@@ -200,6 +200,11 @@ class Outbox:
         if self._backlog is None:
             self._let_go()
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything written is out, as far as we have to do with it."""
+        return not self._queue and self._backlog is None
+
     def half_close(self) -> None:
         """Say nothing more once everything written is out, but take what comes in until the link is cut."""
         if is_secure(self._transport):

@@ -608,6 +608,7 @@ def test_a_script_that_hides_whose_it_is_is_refused(guarded: InProcess, serve: S
 
 def test_a_server_that_goes_sends_newcomers_elsewhere_and_keeps_those_it_has(server: InProcess) -> None:
     client = Poller(server, 4)
+    server.joined("a")
     server.service.drain()
     for transport, headers in (("polling", {}), ("websocket", {"Upgrade": "websocket", "Connection": "Upgrade"})):
         answer = server.http("GET", f"/socket.io/?EIO=4&transport={transport}", headers=headers)
