@@ -25,6 +25,11 @@ class Cache:
         self._seconds = seconds
         self._events: dict[str, dict[str, Cached]] = {app_id: {} for app_id, kept in seconds.items() if kept}
 
+    def adopt(self, seconds: Mapping[str, int]) -> None:
+        """Keep events by ``seconds`` from now on; those of apps that are not in it are forgotten."""
+        self._seconds = seconds
+        self._events = {app_id: self._events.get(app_id, {}) for app_id, kept in seconds.items() if kept}
+
     def seconds(self, app_id: str) -> int:
         """How long events of that app are kept; 0 for not at all."""
         return self._seconds.get(app_id, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from time import monotonic
 from typing import Any
@@ -14,23 +14,39 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from broadcaster.claim import Claim
-from broadcaster.control import Asking, Control, Reply
+from broadcaster.control import Asking, Control, Refused, Reply
+from broadcaster.errors import BroadcasterError
 from broadcaster.handover import Handover
 from broadcaster.notify import Notifier
 from broadcaster.process import obey, started
 from broadcaster.service import BroadcasterService
+from broadcaster.settings import Log, Settings
 
 
 class Operation(Service):
-    """Ends the server, hands it over, and says how it is. ``claim`` is None where it runs without a control socket."""
+    """Ends the server, hands it over, has it read its configuration again, and says how it is.
+
+    ``claim`` is None where it runs without a control socket; ``read`` gives the settings as they are now, ``relog`` is
+    told how to log.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, service: BroadcasterService, claim: Claim | None, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        service: BroadcasterService,
+        claim: Claim | None,
+        notifier: Notifier,
+        read: Callable[[], Settings],
+        relog: Callable[[Log], None],
+    ) -> None:
         self._reactor = reactor
         self._service = service
         self._claim = claim
         self._notifier = notifier
+        self._read = read
+        self._relog = relog
         self._began = monotonic()
         self._ending = False
         self._stopped = False
@@ -38,7 +54,9 @@ class Operation(Service):
         self._waiting = False
         """Whether it waits for a successor, having been asked to stop."""
         self._handover: Handover | None = None
-        self.control = Control({"status": self._status, "stop": self._stop, "compare": self._compare})
+        self.control = Control(
+            {"status": self._status, "stop": self._stop, "reload": self._reload, "compare": self._compare}
+        )
         if claim is not None:
             handover = Handover(claim, service.listeners, lambda: self._ending, self._succeeded)
             self._handover = handover
@@ -58,7 +76,7 @@ class Operation(Service):
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
-        obey(self._reactor, self._terminate, self._stop_now)
+        obey(self._reactor, self._terminate, self._stop_now, self._hang_up)
         if self._claim is not None:
             self._claim.served()
         if self._notifier.active:
@@ -123,6 +141,35 @@ class Operation(Service):
             self._end(seconds)
         elif self._waiting:
             self._service.drain(seconds)
+
+    # ---- reading the configuration again ------------------------------------------------------------------------
+
+    def _hang_up(self) -> None:
+        """SIGHUP."""
+        try:
+            self._take()
+        except BroadcasterError as error:
+            self._log.error("not read again: {error}", error=str(error))
+
+    def _reload(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
+        try:
+            return {"pid": os.getpid(), "source": self._service.settings.source, "unchanged": self._take()}
+        except BroadcasterError as error:
+            self._log.error("not read again: {error}", error=str(error))
+            raise
+
+    def _take(self) -> list[str]:
+        if self._ending:
+            raise Refused("this server ends: its successor will read the configuration")
+        if self._ready:
+            self._notifier.tell(RELOADING=1, MONOTONIC_USEC=int(monotonic() * 1_000_000))
+        try:
+            fixed = self._service.reload(self._read())
+            self._relog(self._service.settings.log)
+            return fixed
+        finally:
+            if self._ready:
+                self._notifier.tell(READY=1)
 
     # ---- how it is --------------------------------------------------------------------------------------------
 

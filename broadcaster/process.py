@@ -10,13 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 
-def obey(reactor: Any, terminate: Callable[[], None], interrupt: Callable[[], None]) -> None:
-    """From now on SIGTERM calls ``terminate`` and SIGINT ``interrupt``, in a turn of the reactor.
+def obey(
+    reactor: Any, terminate: Callable[[], None], interrupt: Callable[[], None], hang_up: Callable[[], None]
+) -> None:
+    """From now on SIGTERM calls ``terminate``, SIGINT ``interrupt`` and SIGHUP ``hang_up``, in a turn of the reactor.
 
     Twistd's own handlers end with 143 and are set when the reactor starts, so this must be called when it runs.
     """
     signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
     signal.signal(signal.SIGINT, lambda *_: reactor.callFromThread(interrupt))
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hang_up))
 
 
 def started() -> float | None:

@@ -25,7 +25,7 @@ class Recovery:
     """Those who may come back, by their private id; each may do so once, within ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._kept: dict[str, Kept] = {}
 
     def new_id(self) -> str:
@@ -34,8 +34,8 @@ class Recovery:
 
     def keep(self, pid: str, app_id: str, subscriptions: tuple[Subscribe, ...], now: float) -> None:
         """The link of ``pid`` is down."""
-        if self._seconds:
-            self._kept[pid] = Kept(app_id, subscriptions, now + self._seconds)
+        if self.seconds:
+            self._kept[pid] = Kept(app_id, subscriptions, now + self.seconds)
 
     def take(self, pid: str, app_id: str, now: float) -> tuple[Subscribe, ...]:
         """The subscriptions of ``pid``, for once; none if it is unknown here or its time is over."""

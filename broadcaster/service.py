@@ -28,7 +28,7 @@ from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
-from broadcaster.interfaces import IComparison, IDriver, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IAuthorizer, IComparison, IDriver, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
@@ -36,8 +36,9 @@ from broadcaster.metrics import CONTENT_TYPE, Metrics
 from broadcaster.plugins import make_drivers
 from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
+from broadcaster.reconfiguration import Facade, Parts, Reconfiguration, settled
 from broadcaster.recovery import Recovery
-from broadcaster.settings import Settings
+from broadcaster.settings import Limits, Settings
 from broadcaster.sharing import shared_by
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
@@ -51,7 +52,7 @@ from broadcaster.web.echo import Reception
 from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
 from broadcaster.web.forwarded import TrustedProxies
-from broadcaster.web.frontdoor import Answer, FrontDoors, Upgrade, part
+from broadcaster.web.frontdoor import Answer, FrontDoors, Respond, part
 from broadcaster.web.http import Request, Response, text
 from broadcaster.web.outbox import Turns
 from broadcaster.web.proxied import Proxied
@@ -105,54 +106,94 @@ def build(
     tick = min(TICK, settings.socketio.ping_interval / 4, settings.socketio.ping_timeout / 4)
     wheel = Wheel(clock(), tick)
     limits = settings.limits
-    admission = Admission(apps, hub, settings.server, settings.server.max_connections or _capacity(settings))
+    admission = _admission(settings, apps, hub)
     counted = {app.id for app in settings.apps if app.subscription_count}
     counts = SubscriptionCounts(counted, hub, membership, facts, wheel, clock)
     hub.observe(counts)
     facts.observe(counts)
     prefixes = Prefixes()
-    authorizer = Watched(SignatureAuthorizer(limits), prefixes)
+
+    def authorizer(limits: Limits) -> IAuthorizer:
+        return Watched(SignatureAuthorizer(limits), prefixes)
+
     board = Switchboard(
-        hub, users, cache, publisher, membership, shared, facts, authorizer, limits, counters, wheel, clock
+        hub, users, cache, publisher, membership, shared, facts, authorizer(limits), limits, counters, wheel, clock
     )
     recovery = Recovery(settings.socketio.recovery_seconds)
     certificates = _certificates(settings, now)
     ticks = Ticks(tick, wheel, cache, recovery, publisher, counters, certificates, clock)
     proxies = TrustedProxies(settings.server.trusted_proxies, settings.source)
-    proxied = partial(Proxied, proxies=proxies, limits=limits, wheel=wheel, clock=clock, counters=counters)
+    expecting: list[Proxied] = []
+
+    def proxied(factory: Factory) -> Proxied:
+        expecting.append(Proxied(factory, proxies, limits, wheel, clock, counters))
+        return expecting[-1]
+
     drain = Drain(reactor, hub, lambda: part(wheel, clock()), lambda: engine.drain())
     service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, drain, proxied, certificates)
     measured = [each for each in (certificates, IMeasured(driver, None)) if each is not None]
-    metrics = Metrics(apps, hub, counters, lambda: not service.unready(), measured)
     brake = Brake(hub, turns)
-    api = Api(apps, publisher, membership, limits, brake, last_events, now)
-    shown = settings.metrics.enabled and settings.metrics.listen is None
     reception = Reception(reactor, settings.apps, board, recovery, prefixes, settings.socketio.max_bytes)
     service.at_stop(reception.close)
     engine = EngineIO(settings.socketio, apps, admission, turns, wheel, clock, reception)
-    echo_api = EchoApi(settings.echo_api, apps, admission, publisher, membership, limits, brake, engine.sessions, clock)
-    site = Site(
-        settings.server,
-        apps,
-        api,
-        admission,
-        board,
-        engine,
-        echo_api,
-        service.unready,
-        partial(_scrape, metrics) if shown else None,
-        settings.demo,
-    )
+    began = clock()
 
-    def doors(respond: Callable[[Request], Answer | Upgrade], bodies: Bodies | None = None) -> FrontDoors:
+    def facade(settings: Settings, apps: Apps, admission: Admission) -> Facade:
+        limits = settings.limits
+        metrics = Metrics(apps, hub, counters, lambda: not service.unready(), measured)
+        shown = settings.metrics.enabled and settings.metrics.listen is None
+        api = Api(apps, publisher, membership, limits, brake, last_events, now)
+        echo = settings.echo_api
+        echo_api = EchoApi(echo, apps, admission, publisher, membership, limits, brake, engine.sessions, clock, began)
+        site = Site(
+            settings.server,
+            apps,
+            api,
+            admission,
+            board,
+            limits,
+            engine,
+            echo_api,
+            service.unready,
+            partial(_scrape, metrics) if shown else None,
+            settings.demo,
+        )
+        return Facade(apps, admission, site, partial(_only_metrics, metrics))
+
+    def doors(respond: Respond, bodies: Bodies | None = None) -> FrontDoors:
         made = FrontDoors(respond, turns, wheel, clock, limits, proxies, bodies)
         service.at_drain(made.end)
         return made
 
-    for description in settings.server.listen:
-        service.listen("server.listen", description, doors(site.respond, bodies=site))
+    def another(settings: Settings) -> Facade:
+        apps = Apps(settings.apps, settings.source)
+        return facade(settings, apps, _admission(settings, apps, hub))
+
+    first = facade(settings, apps, admission)
+    public = [doors(first.site.respond, first.site) for _ in settings.server.listen]
+    for description, each in zip(settings.server.listen, public, strict=True):
+        service.listen("server.listen", description, each)
+    measuring = []
     if settings.metrics.enabled and settings.metrics.listen is not None:
-        service.listen("metrics.listen", settings.metrics.listen, doors(partial(_only_metrics, metrics)))
+        measuring = [doors(first.only_metrics)]
+        service.listen("metrics.listen", settings.metrics.listen, measuring[0])
+    parts = Parts(
+        hub,
+        turns,
+        cache,
+        counts,
+        board,
+        recovery,
+        certificates,
+        proxies,
+        reception,
+        engine,
+        tenants,
+        public,
+        measuring,
+        expecting,
+    )
+    service.reconfigure_with(Reconfiguration(parts, another, authorizer))
     return service
 
 
@@ -205,6 +246,26 @@ class BroadcasterService(Service):
     def at_drain(self, begin: Callable[[], None]) -> None:
         """Call ``begin`` when clients begin to be sent away."""
         self._drainers.append(begin)
+
+    def reconfigure_with(self, reconfiguration: Reconfiguration) -> None:
+        """Have `reload` done by that."""
+        self._reconfiguration = reconfiguration
+
+    def reload(self, wanted: Settings) -> list[str]:
+        """Run by ``wanted`` from now on, but for what needs a restart, whose names it gives.
+
+        Raises `ConfigError`, and has changed nothing then.
+        """
+        settings, fixed = settled(self.settings, wanted)
+        self._admission = self._reconfiguration.take(settings).admission
+        for note in settings.notes:
+            if note not in self.settings.notes:
+                self._log.warn("{note}", note=note)
+        self.settings = settings
+        if fixed:
+            self._log.warn("{source}: {names}: needs a restart", source=settings.source, names=", ".join(fixed))
+        self._log.info("{source}: read again", source=settings.source)
+        return fixed
 
     def bind(self, inherited: Inherited | None = None) -> None:
         """Take the addresses, or what was ``inherited`` of them; raises `Unlistenable` or `ConfigError`."""
@@ -347,6 +408,10 @@ class Ticks:
         self._publisher.give_up(now)
         if self._certificates is not None:
             self._certificates.tick(now)
+
+
+def _admission(settings: Settings, apps: Apps, hub: Hub) -> Admission:
+    return Admission(apps, hub, settings.server, settings.server.max_connections or _capacity(settings))
 
 
 def _capacity(settings: Settings) -> int:

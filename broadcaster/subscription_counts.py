@@ -57,6 +57,10 @@ class SubscriptionCounts:
         self._elsewhere: dict[tuple[str, str], int] = {}
         """How many were on other processes when the channel was counted last, where there were any."""
 
+    def adopt(self, apps: Container[str]) -> None:
+        """Count for these apps from now on."""
+        self._apps = apps
+
     def subscribed(self, app_id: str, channel: str, subscribers: int) -> None:
         """See `IHubObserver`."""
         self._changed(app_id, channel, subscribers)

@@ -17,9 +17,12 @@ from broadcaster.users import Users
 from broadcaster.wheel import Wheel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Switchboard:
-    """A connection's way to everything else; ``clock`` gives monotonic seconds."""
+    """A connection's way to everything else; ``clock`` gives monotonic seconds.
+
+    ``limits`` and ``authorizer`` are others once the configuration was read again.
+    """
 
     hub: Hub
     users: Users

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
@@ -16,12 +17,12 @@ from broadcaster.claim import PATIENCE, Claim, Running, claim
 from broadcaster.config import load
 from broadcaster.errors import BroadcasterError, ConfigError
 from broadcaster.inheritance import Inherited, activated
-from broadcaster.logs import observer
+from broadcaster.logs import Observer, observer
 from broadcaster.notify import Notifier
 from broadcaster.operation import Operation
 from broadcaster.process import poll_directly, settle
 from broadcaster.service import build
-from broadcaster.settings import Settings
+from broadcaster.settings import Log, Settings
 
 
 class Options(usage.Options):
@@ -80,11 +81,20 @@ def makeService(options: Options) -> IService:
     """The server, bound to its addresses. What is wrong is one line on standard error and an exit status."""
     from twisted.internet import reactor
 
-    claimed: Claim | None = None
-    try:
+    directory = os.getcwd()
+
+    def read() -> Settings:
+        # Daemonised, the process is elsewhere when it is told to read again.
+        os.chdir(directory)
         settings = load(options["config"], options["dir"], os.environ)
         if options["listen"]:
             settings = replace(settings, server=replace(settings.server, listen=tuple(options["listen"])))
+        return settings
+
+    claimed: Claim | None = None
+    try:
+        settings = read()
+        logs = _logs(settings.log, options.parent or {})
         service = build(reactor, settings)
         try:
             claimed = _claim(settings, options)
@@ -98,12 +108,30 @@ def makeService(options: Options) -> IService:
             claimed.give_up()
         sys.stderr.write(f"broadcaster: {error}\n")
         raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
-    root = Logged(observer(settings.log, options.parent or {}))
+    root = Logged(logs)
     IService(service).setServiceParent(root)
-    IService(Operation(reactor, service, claimed, Notifier(os.environ))).setServiceParent(root)
+    relog = logs.adopt if logs is not None else _as_before
+    operation = Operation(reactor, service, claimed, Notifier(os.environ), read, relog)
+    IService(operation).setServiceParent(root)
     reactor.callWhenRunning(settle)
     reactor.callWhenRunning(poll_directly, reactor)
     return root
+
+
+def _logs(log: Log, twistd: Mapping[str, Any]) -> Observer | None:
+    try:
+        return observer(log, twistd)
+    except OSError as error:
+        name = error.filename or "the log"
+        raise Unwritable(f"{name}: {error.strerror}; log elsewhere with twistd --logfile") from None
+
+
+class Unwritable(BroadcasterError):
+    """There is no log to be written."""
+
+
+def _as_before(log: Log) -> None:
+    """Twistd's own logs have neither a level nor a format."""
 
 
 def _claim(settings: Settings, options: Options) -> Claim | None:

@@ -87,6 +87,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "subscription_counts.SubscriptionCounts": lambda made, server: made((), None, None, None, None, lambda: 0.0),
     "testing.sink.RecordingSink": lambda made, server: made(),
     "tls.certificates.Certificates": lambda made, server: server.service.certificates,
+    "web.echo.Guest": lambda made, server: made(None, None, None),
     "web.engine_link.EngineLink": lambda made, server: made(
         "sid", 4, False, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
     ),

@@ -150,7 +150,7 @@ def test_otherwise_a_file_is(options: dict[str, Any], tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     observe: Any = observer(Log(), options)
     Logger("x", observer=observe).info("said")
-    observe._observer._outFile.close()
+    observe._file.close()
     (file,) = tmp_path.iterdir()
     assert file.name == options.get("logfile", "twistd.log")
     assert file.read_text().endswith(" info  x: said\n")

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from broadcaster.auth.endpoint import AuthEndpoint
 from broadcaster.auth.nobody import Nobody
@@ -21,7 +23,7 @@ from broadcaster.auth.prefixes import Prefixes
 from broadcaster.connection import Connection
 from broadcaster.errors import CommandRejected
 from broadcaster.interfaces import IAuthorizer, ITransport
-from broadcaster.messages import ClientEvent, Command, Subscribe, Unsubscribe
+from broadcaster.messages import ClientEvent, Command, Member, Subscribe, Unsubscribe, User
 from broadcaster.protocols.echo import EchoCodec
 from broadcaster.protocols.engineio.packet import ParseError
 from broadcaster.protocols.socketio import Assembler, SocketPacket, SocketType, decode, encode
@@ -44,7 +46,7 @@ class _Handshake(Struct):
 _handshake = msgspec.json.Decoder(_Handshake).decode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Echo:
     """What the clients of one app share.
 
@@ -87,6 +89,11 @@ class EchoClient:
         self._connection: Connection | None = None
         self._pid: str | None = None
         self._subscribed: dict[str, Subscribe] = {}
+
+    @property
+    def app_id(self) -> str:
+        """Whose client it is."""
+        return self._echo.app.id
 
     @property
     def joined(self) -> bool:
@@ -189,6 +196,22 @@ class EchoClient:
         self._connection.perform(command)
 
 
+@implementer(IAuthorizer)
+class Guest:
+    """Has one client judged by whoever its app names at that moment."""
+
+    __slots__ = ("_cookie", "_echo", "_referer")
+
+    def __init__(self, echo: Echo, referer: str | None, cookie: str | None) -> None:
+        self._echo = echo
+        self._referer = referer
+        self._cookie = cookie
+
+    def authorize(self, app: App, socket_id: str, subscribe: Subscribe, user: User | None) -> Deferred[Member | None]:
+        """See `IAuthorizer`."""
+        return self._echo.authorizer(self._referer, self._cookie).authorize(app, socket_id, subscribe, user)
+
+
 class Reception:
     """Receives the clients of Socket.IO: makes an `EchoClient` for each new session."""
 
@@ -201,23 +224,39 @@ class Reception:
         prefixes: Prefixes,
         most_bytes: int,
     ) -> None:
-        codecs = {revision: EchoCodec(revision) for revision in PROTOCOLS}
+        self._reactor = reactor
+        self._board = board
+        self._recovery = recovery
+        self._prefixes = prefixes
+        self._codecs = {revision: EchoCodec(revision) for revision in PROTOCOLS}
         self._echoes: dict[str, Echo] = {}
         self._endpoints: list[AuthEndpoint] = []
+        self.adopt(apps, most_bytes)
+
+    def adopt(self, apps: Iterable[App], most_bytes: int) -> None:
+        """Receive clients of ``apps`` by what those say from now on; who is there already is judged by it as well."""
+        self.close()
+        before, self._echoes, self._endpoints = self._echoes, {}, []
         for app in apps:
-            authorizer: Callable[[str | None, str | None], IAuthorizer]
-            if app.auth is None:
-                authorizer = partial(_nobody, Nobody(board.limits))
+            authorizer = self._authorizer(app)
+            echo = before.get(app.id)
+            if echo is None:
+                echo = Echo(app, self._board, self._recovery, self._codecs, self._prefixes, most_bytes, authorizer)
             else:
-                endpoint = AuthEndpoint(reactor, app.auth, board.limits)
-                self._endpoints.append(endpoint)
-                authorizer = endpoint.authorizer
-            self._echoes[app.id] = Echo(app, board, recovery, codecs, prefixes, most_bytes, authorizer)
+                echo.app, echo.most_bytes, echo.authorizer = app, most_bytes, authorizer
+            self._echoes[app.id] = echo
+
+    def _authorizer(self, app: App) -> Callable[[str | None, str | None], IAuthorizer]:
+        if app.auth is None:
+            return partial(_nobody, Nobody(self._board.limits))
+        endpoint = AuthEndpoint(self._reactor, app.auth, self._board.limits)
+        self._endpoints.append(endpoint)
+        return endpoint.authorizer
 
     def greet(self, app: App, revision: int, sid: str, request: Request, send: Callable[[bytes], None]) -> EchoClient:
         """A client of ``app`` whose session begins with ``request``; its cookie and Referer count all its life."""
         echo = self._echoes[app.id]
-        authorizer = echo.authorizer(request.header("referer"), request.header("cookie"))
+        authorizer = Guest(echo, request.header("referer"), request.header("cookie"))
         return EchoClient(echo, revision, sid, authorizer, send)
 
     def close(self) -> None:

@@ -43,7 +43,9 @@ _named = msgspec.json.Decoder(_Named).decode
 
 
 class EchoApi:
-    """Answers what `speaks` claims. ``sessions`` counts the clients of Socket.IO, ``clock`` is monotonic seconds."""
+    """Answers what `speaks` claims. ``sessions`` counts the clients of Socket.IO; ``began`` is when the process did, on
+    ``clock``, which is monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class EchoApi:
         brake: Brake,
         sessions: Callable[[], int],
         clock: Callable[[], float],
+        began: float,
     ) -> None:
         self._publishes = settings.publish
         self._headers = _headers(settings)
@@ -68,7 +71,7 @@ class EchoApi:
         self._brake = brake
         self._sessions = sessions
         self._clock = clock
-        self._began = clock()
+        self._began = began
 
     def speaks(self, request: Request) -> bool:
         """Whether the request is unsigned, and about an app that takes such; unknown apps are not told from those.

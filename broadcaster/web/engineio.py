@@ -112,6 +112,16 @@ class EngineIO:
         self._reception = reception
         self._links: dict[str, EngineLink] = {}
 
+    def adopt(self, settings: SocketIO, apps: Apps, admission: Admission) -> None:
+        """Let sessions in by these from now on; end those of apps that are no more and have not joined."""
+        self.path = settings.path.rstrip("/") + "/"
+        self._settings = settings
+        self._apps = apps
+        self._admission = admission
+        for link in list(self._links.values()):
+            if not link.client.joined and apps.by_id(link.client.app_id) is None:
+                link.close(4001, "Application does not exist")
+
     def respond(self, request: Request) -> Answer | Upgrade:
         """Answer a request, or refuse it with Engine.IO's own code."""
         query = read_query(request.query)

@@ -22,6 +22,11 @@ class TrustedProxies:
                 raise ConfigError(source, "server.trusted_proxies", f"{proxy!r} is no address", remedy) from None
         self._known: dict[str, bool] = {}
 
+    def adopt(self, other: TrustedProxies) -> None:
+        """Trust whom ``other`` trusts from now on."""
+        self._networks = other._networks
+        self._known.clear()
+
     def trust(self, address: str) -> bool:
         """Whether what ``address`` says of others is believed; who comes over a unix socket is ours."""
         if not address:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
@@ -54,6 +54,9 @@ class Upgrade:
         self.take = take
 
 
+Respond: TypeAlias = Callable[[Request], Answer | Upgrade]
+
+
 class FrontDoors(ServerFactory):
     """Opens a `FrontDoor` for each link. ``respond`` answers requests, ``now`` is monotonic seconds."""
 
@@ -61,7 +64,7 @@ class FrontDoors(ServerFactory):
 
     def __init__(
         self,
-        respond: Callable[[Request], Answer | Upgrade],
+        respond: Respond,
         turns: Turns,
         wheel: Wheel,
         clock: Callable[[], float],
@@ -69,13 +72,17 @@ class FrontDoors(ServerFactory):
         proxies: TrustedProxies,
         bodies: Bodies | None = None,
     ) -> None:
-        self.respond = respond
         self.turns = turns
         self.wheel = wheel
         self.clock = clock
         self.proxies = proxies
         self.ending = False
         """Whether the process ends, so that links are closed after their answer."""
+        self.adopt(respond, limits, bodies)
+
+    def adopt(self, respond: Respond, limits: Limits, bodies: Bodies | None = None) -> None:
+        """Answer all requests by ``respond`` from now on, and bound those of new links by ``limits``."""
+        self.respond = respond
         self.head_bytes = limits.handshake_bytes
         self.bodies = bodies or Bounded(limits.largest_body())
         self.patience = (IDLE_SECONDS, limits.handshake_seconds or UNBOUNDED, BODY_SECONDS)

@@ -42,10 +42,14 @@ class Proxied(ServerFactory):
     ) -> None:
         self.factory = factory
         self.proxies = proxies
-        self.seconds = limits.handshake_seconds or UNBOUNDED
+        self.adopt(limits)
         self.wheel = wheel
         self.clock = clock
         self.counters = counters
+
+    def adopt(self, limits: Limits) -> None:
+        """Wait for the headers of new links by ``limits``."""
+        self.seconds = limits.handshake_seconds or UNBOUNDED
 
     def doStop(self) -> None:
         """See `ServerFactory`: the port started ``factory``, and stops whoever is there when it ends."""

@@ -14,7 +14,7 @@ from broadcaster.names import new_socket_id
 from broadcaster.protocols.deflate import deflated_frame, negotiate
 from broadcaster.protocols.frames import switching_protocols
 from broadcaster.protocols.pusher import PusherCodec
-from broadcaster.settings import Server
+from broadcaster.settings import Limits, Server
 from broadcaster.switchboard import Switchboard
 from broadcaster.web.admission import Admission, Admitted, subprotocol
 from broadcaster.web.api import Answer, Api
@@ -35,6 +35,10 @@ _FALLBACK = 'SockJS and XHR fallbacks are not served here; use enabledTransports
 _AUTH_ENDPOINTS = ("/pusher/auth", "/pusher/user-auth", "/broadcasting/auth", "/broadcasting/user-auth")
 
 
+_PLAIN = PusherCodec()
+_DEFLATING = PusherCodec(deflated_frame)
+
+
 class Site:
     """Answers every request. ``unready`` gives the reasons why this process should get no traffic now."""
 
@@ -45,6 +49,7 @@ class Site:
         api: Api,
         admission: Admission,
         board: Switchboard,
+        limits: Limits,
         engine: EngineIO,
         echo_api: EchoApi,
         unready: Callable[[], list[str]],
@@ -61,10 +66,8 @@ class Site:
         self._unready = unready
         self._render_metrics = render_metrics
         self._demo = demo
-        self._codec = PusherCodec()
-        self._deflating = PusherCodec(deflated_frame)
-        self._largest_frame = board.limits.largest_frame()
-        self._largest_body = board.limits.largest_body()
+        self._largest_frame = limits.largest_frame()
+        self._largest_body = limits.largest_body()
 
     def respond(self, request: Request) -> Answer | Upgrade:
         """See `FrontDoors`."""
@@ -160,10 +163,10 @@ class Site:
         board = self._board
         socket = WebSocket(outbox, request.peer, self._largest_frame, board.wheel, board.clock)
         extension = negotiate(request.header("sec-websocket-extensions")) if self._server.compression else None
-        codec = self._codec
+        codec = _PLAIN
         if extension is not None:
             socket.inflate()
-            codec = self._deflating
+            codec = _DEFLATING
         outbox.write(switching_protocols(key, subprotocol(request), extension))
         try:
             admitted = self._admission.admit(request)
