@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def test_every_command_explains_itself_and_all_its_options(shell: Shell, name: s
     assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """An interrupted command hears no further interrupt; this process does."""
+    ours = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, ours)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     (

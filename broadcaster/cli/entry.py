@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,6 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return _refused(FAILED, _sentence(error))
     except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # some press it twice
         return _refused(FAILED, "interrupted", "\n" if sys.stderr.isatty() else "")
     except ConfigError as error:
         return _refused(WRONG, str(error))

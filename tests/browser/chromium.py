@@ -33,14 +33,15 @@ class Chromium(Script):
     """One browser while the ``with`` block runs; what it wrote to disk is gone afterwards.
 
     ``moved`` says of ports on 127.0.0.1 which other ones shall answer for them, so that pages which name a port can be
-    opened as they are.
+    opened as they are. ``flags`` are Chromium's own.
     """
 
-    def __init__(self, moved: dict[int, int]) -> None:
+    def __init__(self, moved: dict[int, int], *flags: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="broadcaster-chromium-")
         rules = ", ".join(f"MAP 127.0.0.1:{here} 127.0.0.1:{there}" for here, there in moved.items())
         where = str(Path(__file__).with_name("chromium.js"))
-        super().__init__(where, str(executable()), self._folder.name, *FLAGS, f"--host-resolver-rules={rules}")
+        mapped = f"--host-resolver-rules={rules}"
+        super().__init__(where, str(executable()), self._folder.name, *FLAGS, mapped, *flags)
 
     def __exit__(self, *error: object) -> None:
         with suppress(OSError, TimeoutExpired):

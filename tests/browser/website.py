@@ -14,11 +14,15 @@ import pusher
 from tests.processes import APP_ID, KEY, SECRET
 
 PUSHER_JS = Path(__file__).parents[1] / "node" / "node_modules" / "pusher-js-8" / "dist" / "web"
+PACKAGES = PUSHER_JS.parents[2]
 PAGE = Path(__file__).with_name("page.html")
 
 FILES = {
     "/page.html": (PAGE, "text/html"),
     "/pusher.min.js": (PUSHER_JS / "pusher.min.js", "text/javascript"),
+    "/echo.html": (PAGE.with_name("echo.html"), "text/html"),
+    "/echo.iife.js": (PACKAGES / "echo-1" / "dist" / "echo.iife.js", "text/javascript"),
+    "/socket.io.js": (PACKAGES / "sio-2" / "dist" / "socket.io.js", "text/javascript"),
     "/encrypted/page.html": (PAGE, "text/html"),
     "/encrypted/pusher.min.js": (PUSHER_JS / "pusher-with-encryption.min.js", "text/javascript"),
 }

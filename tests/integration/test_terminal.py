@@ -11,13 +11,13 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from broadcaster.config import load
-from tests.processes import BROADCASTER, PATIENCE, clean_environment
+from tests.processes import BROADCASTER, PATIENCE, broadcaster, clean_environment, until
 
 pytestmark = pytest.mark.real
 
@@ -37,6 +37,18 @@ class Terminal:
         self._read_until(lambda: question in self.shown)
         self.shown = self.shown[self.shown.index(question) + len(question) :]
         os.write(self._master, text.encode())
+
+    def interrupt(self, question: str) -> None:
+        """Wait for a question, then press Ctrl-C, and again: one that comes just before reading begins is lost."""
+        self._read_until(lambda: question in self.shown)
+
+        def gone() -> bool:
+            os.write(self._master, b"\x03")
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.2)
+            return self._process.returncode is not None
+
+        until(gone, "the end")
 
     def status(self) -> int:
         """The exit status, once it has ended and all was shown."""
@@ -120,7 +132,7 @@ def test_what_an_option_answers_is_not_asked_and_nothing_is_overwritten_unasked(
 
 def test_ctrl_c_leaves_everything_as_it_was(tmp_path: Path) -> None:
     with terminal(tmp_path, "init") as person:
-        person.type("development mode? [y/N]", "\x03")
+        person.interrupt("development mode? [y/N]")
         assert person.status() == 1
         assert person.shown.splitlines()[-1] == "broadcaster: interrupted"
     assert list(tmp_path.iterdir()) == []
@@ -139,6 +151,7 @@ def test_a_table_has_a_head_and_leaves_the_defaults_in_the_background(tmp_path: 
 
 def test_a_server_ends_with_0_on_ctrl_c(tmp_path: Path) -> None:
     with terminal(tmp_path, "start", "--listen", "unix:http.sock") as person:
+        until(lambda: broadcaster(["status"], tmp_path).returncode == 0, "the start")
         person.type("listening on", "\x03")
         assert person.status() == 0
         assert "Traceback" not in person.shown
