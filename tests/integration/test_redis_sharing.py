@@ -26,7 +26,7 @@ from broadcaster.messages import (
     UserOnline,
 )
 from tests.driving import Driving, failure_of, laravel, result
-from tests.redis import Redis
+from tests.redis import Redis, Sentinel
 from tests.sockets import reactor, run_until
 
 pytestmark = pytest.mark.real
@@ -565,3 +565,22 @@ def test_a_redis_that_was_paused_for_longer_than_all_leases_makes_nobody_leave(
     settle(here, there)
     assert here.events() == there.events() == []
     assert here.take() == there.take() == []
+
+
+def test_a_redis_that_sentinel_puts_in_the_masters_place_is_filled_again() -> None:
+    with Redis() as master, Redis(f"replicaof 127.0.0.1 {master.port}") as replica, Sentinel(master) as sentinel:
+        run_until(lambda: b"master_link_status:up" in replica.command("INFO", "replication"), "replication")
+        run_until(lambda: b"slaves=1" in sentinel.command("INFO", "sentinel"), "the Sentinel's knowing the replica")
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster/0"
+        with Sharing(url) as here, Sharing(url) as there:
+            populated(here, there)
+            master.kill()
+            here.wait_until_it_is_deaf()
+            there.wait_until_it_is_deaf()
+            for process in (here, there):
+                run_until(lambda one=process: one.hears and one.driver._lease.held, "the fail-over", 30)  # type: ignore[misc]
+            assert here.counts() == {ROOM: 2, "a": 2}
+            assert set(here.members()) == {"ann", "user0", "user1"}
+            settle(here, there)
+            assert here.events() == there.events() == []
+            assert here.take() == there.take() == []

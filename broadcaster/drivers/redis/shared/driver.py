@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from broadcaster.drivers.redis import laravel
@@ -19,6 +18,7 @@ from broadcaster.drivers.redis.shared.last_events import LastEvents
 from broadcaster.drivers.redis.shared.lease import Lease
 from broadcaster.drivers.redis.shared.membership import Membership
 from broadcaster.drivers.redis.shared.occupancy import SEATS, Occupancy
+from broadcaster.drivers.redis.shared.waiting import all_of
 from broadcaster.drivers.redis.shared.watching import Watching
 from broadcaster.drivers.redis.shared.wire import UNREADABLE, Counted, decode_told
 from broadcaster.errors import DriverError
@@ -46,7 +46,7 @@ class SharingDriver(RedisDriver):
         self._membership = Membership(desk, self._inbox, self._lease, self._facts, self._hears_of, self._deliver)
         self._watching = Watching(desk, self._inbox, self.listening, self._deliver)
         self._last_events = LastEvents(desk, self._inbox)
-        for holding in (self._occupancy, self._membership, self._watching):
+        for holding in (self._occupancy, self._membership, self._watching, self._inbox):
             self._lease.covers(holding)
         self.on_restored(self._mend)
 
@@ -55,7 +55,8 @@ class SharingDriver(RedisDriver):
 
     def _mend(self) -> None:
         self._lease.renew()
-        self._inbox.restored()
+        # Not only when it is renewed: a renewal that is under way may wait for one of these.
+        self._inbox.again()
 
     # ---- IDriver ----------------------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class SharingDriver(RedisDriver):
         heard = super().wanted(app_id, channel)
         counted = self._occupancy.enter(app_id, channel)
         counted.addTimeout(self.options.wait_seconds, self._reactor, _overdue)
-        return gatherResults([heard, counted], consumeErrors=True).addCallbacks(lambda _: None, _first)
+        return all_of((heard, counted))
 
     def unwanted(self, app_id: str, channel: str) -> None:
         """See `IInterest`."""
@@ -177,9 +178,3 @@ class SharingDriver(RedisDriver):
 
 def _overdue(result: object, seconds: float) -> NoReturn:
     raise DriverError(f"Redis has not confirmed the subscription within {seconds:g} s")
-
-
-def _first(failure: Failure) -> Failure:
-    """Of two the one that failed, not that it was one of two."""
-    error = failure.value
-    return error.subFailure if isinstance(error, FirstError) else failure

@@ -45,10 +45,18 @@ class Inbox:
         if waiting is not None:
             waiting[1].callback(rest)
 
-    def restored(self) -> None:
-        """Answers may have been missed."""
+    def again(self) -> None:
+        """Ask again what has not been answered: the answers may have been missed."""
         for name in list(self._waiting):
             self._put(name)
+
+    async def claim(self, loud: bool) -> bool:
+        """See `Holding`: nothing of it is shared, but questions may have been refused meanwhile."""
+        self.again()
+        return False
+
+    async def mend(self, whole: bool) -> None:
+        """See `Holding`: nothing."""
 
     def _forget(self, name: str) -> None:
         self._waiting.pop(name, None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -17,6 +17,7 @@ from broadcaster.drivers.redis.shared.lease import Lease
 from broadcaster.drivers.redis.shared.occupancy import SEATS
 from broadcaster.drivers.redis.shared.roster import Roster
 from broadcaster.drivers.redis.shared.scripts import CLAIM, JOIN, LEAVE, LIST, MEMBERS, TELL_COUNT, USER_COUNTS
+from broadcaster.drivers.redis.shared.waiting import all_of
 from broadcaster.drivers.redis.shared.wire import Added, Moved, Removed, decode_list, listed
 from broadcaster.errors import DriverError, MembersFull
 from broadcaster.facts import Facts
@@ -208,7 +209,7 @@ class Membership:
 
     async def mend(self, whole: bool) -> None:
         """See `Holding`."""
-        await gatherResults([self._mend(key, whole) for key in list(self._rosters)], consumeErrors=True)
+        await all_of([self._mend(key, whole) for key in list(self._rosters)])
 
     def _mend(self, key: Key, whole: bool) -> Deferred[None]:
         app_id, channel = key

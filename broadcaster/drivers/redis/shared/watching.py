@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from broadcaster.drivers.redis.shared.desk import Desk, app_word
 from broadcaster.drivers.redis.shared.inbox import Inbox
 from broadcaster.drivers.redis.shared.scripts import ONLINE
+from broadcaster.drivers.redis.shared.waiting import all_of
 from broadcaster.drivers.redis.shared.wire import decode_names
 from broadcaster.drivers.redis.subscriptions import Subscriptions
 from broadcaster.interfaces import IWatch
@@ -45,7 +46,7 @@ class Watching:
         return Deferred.fromCoroutine(self._watch(app_id, user_ids, hearing))
 
     async def _watch(self, app_id: str, user_ids: Sequence[str], hearing: list[Deferred[None]]) -> frozenset[str]:
-        await gatherResults(hearing, consumeErrors=True)
+        await all_of(hearing)
         return await self._ask(app_id, user_ids)
 
     def unwatch(self, app_id: str, user_ids: Sequence[str]) -> None:
