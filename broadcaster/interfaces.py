@@ -98,6 +98,13 @@ class IReadiness(Interface):
         """Why no traffic should come here now, each in a line for people; empty if all is well."""
 
 
+class IEager(Interface):
+    """Waits for answers that should not wait for the end of a long broadcast; optional on a driver."""
+
+    def take_in() -> None:
+        """Deliver and answer what has arrived already. Called between the strides of a broadcast; must not block."""
+
+
 class IMeasured(Interface):
     """Has something to show on ``/metrics``: the certificates, and a driver if it wants to."""
 

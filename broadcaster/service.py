@@ -28,7 +28,7 @@ from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
-from broadcaster.interfaces import IAuthorizer, IComparison, IDriver, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IAuthorizer, IComparison, IDriver, IEager, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
@@ -92,7 +92,8 @@ def build(
     users = Users(alone=shared.watch is None)
     cache = Cache({app.id: app.cache_seconds for app in settings.apps})
     hub = Hub(turns.wake, counters, users, cache, clock)
-    turns.broadcast_with(hub.step)
+    eager = IEager(driver, None)
+    turns.broadcast_with(hub.step, eager.take_in if eager is not None else None)
     last_events = shared.last_events or LocalLastEvents(cache, clock)
     last_events.keep_last(cache.seconds)
     facts = Facts()

@@ -573,6 +573,23 @@ def test_a_broadcast_that_fails_is_told_and_stops_nothing(logged: list[str]) -> 
     logged.clear()
 
 
+def test_what_cannot_wait_is_done_before_each_stride_and_what_it_writes_leaves() -> None:
+    later = Later()
+    transport = StringTransport()
+    turns = Turns(later, UNBOUNDED, Counters())
+    outbox = Outbox(transport, turns)
+    steps = iter([True, True])
+
+    def step() -> bool:
+        outbox.write(b".")
+        return next(steps, False)
+
+    turns.broadcast_with(step, lambda: outbox.write(b"!"))
+    turns.wake()
+    later.turn()
+    assert transport.value() == b"!.!.!."
+
+
 def test_what_broadcasting_writes_needs_no_turn_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     later = Later()
     steps = Steps(later, 3, 0.0, monkeypatch)

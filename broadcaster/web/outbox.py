@@ -55,10 +55,14 @@ class Turns:
         self._written: list[Flushable] = []
         self._waiting: list[Deferred[None]] = []
         self._step: Callable[[], bool] = lambda: False
+        self._between: Callable[[], None] | None = None
 
-    def broadcast_with(self, step: Callable[[], bool]) -> None:
-        """``step`` serves some subscribers and says whether any are left; it is called after `wake`."""
-        self._step = step
+    def broadcast_with(self, step: Callable[[], bool], between: Callable[[], None] | None = None) -> None:
+        """``step`` serves some subscribers and says whether any are left; it is called after `wake`.
+
+        ``between`` is called between two steps, for what cannot wait until the reactor looks after sockets again.
+        """
+        self._step, self._between = step, between
 
     def wake(self) -> None:
         """Something is to be done at the end of this turn."""
@@ -99,6 +103,8 @@ class Turns:
 
     def _more(self) -> bool:
         try:
+            if self._between is not None:
+                self._between()
             return self._step()
         except Exception:
             # One event that cannot be told must not stop all that come after it.

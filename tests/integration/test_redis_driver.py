@@ -13,6 +13,7 @@ from broadcaster.interfaces import IDriver
 from broadcaster.messages import Event, Terminated
 from broadcaster.testing import SharedDriverContract
 from tests.driving import Driving, failure_of, laravel, result
+from tests.processes import until
 from tests.redis import Redis
 from tests.sockets import reactor, run_until
 
@@ -100,6 +101,18 @@ def test_the_order_of_a_channel_is_the_order_of_publishing(here: Driving, there:
         here.driver.publish("3", event)
     run_until(lambda: len(there.sink.events("3", "a")) == 300, "all events")
     assert [event.data for event in there.sink.events("3", "a")] == [event.data for event in events]
+
+
+def test_what_has_arrived_is_taken_in_without_a_turn_of_the_reactor(here: Driving) -> None:
+    here.want("a")
+    taken = here.driver.publish("3", Event("e", ("a",), "1"))
+
+    def answered() -> bool:
+        here.driver.take_in()
+        return bool(taken.called)
+
+    until(answered, "the answer")
+    assert here.events() == [Event("e", ("a",), "1")]
 
 
 def test_apps_are_apart(here: Driving) -> None:

@@ -26,7 +26,7 @@ from broadcaster.drivers.redis.options import Options
 from broadcaster.drivers.redis.protocol import RedisConnection
 from broadcaster.drivers.redis.subscriptions import Subscriptions
 from broadcaster.errors import DriverError
-from broadcaster.interfaces import IDriver, IEventSink, IInterest, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IDriver, IEager, IEventSink, IInterest, IMeasured, IReadiness, ITenants
 from broadcaster.messages import Delivery, Publication, Terminated
 
 SWEEP = 1.0
@@ -36,7 +36,7 @@ _PUBLISH = Script("for i = 2, #ARGV do redis.call('publish', ARGV[i], ARGV[1]) e
 """One payload to several channels: all of them or none, and nothing between."""
 
 
-@implementer(IDriver, IInterest, IReadiness, IMeasured, ITenants)
+@implementer(IDriver, IEager, IInterest, IReadiness, IMeasured, ITenants)
 class RedisDriver:
     """See `IDriver`. Nothing is kept for later: what cannot be published at once fails, and its publisher is told."""
 
@@ -103,6 +103,14 @@ class RedisDriver:
         if len(names) == 1:
             return self.commands.call("PUBLISH", names[0], payload).addCallback(_nothing)
         return self.commands.script(_PUBLISH, (), (payload, *names)).addCallback(_nothing)
+
+    def take_in(self) -> None:
+        """See `IEager`: only while Redis owes an answer, and the events first, which it has sent first."""
+        outward, inward = self._outward.connection, self._inward.connection
+        if outward is not None and outward.pending:
+            if inward is not None:
+                inward.take_in()
+            outward.take_in()
 
     # ---- what is wanted here ----------------------------------------------------------------------------------
 

@@ -104,6 +104,13 @@ class RedisConnection(txredisapi.RedisProtocol):
             if isinstance(transport, FileDescriptor) and transport.connected and not transport.disconnecting:
                 transport.doWrite()
 
+    def take_in(self) -> None:
+        """Read now what has arrived, if anything; the reactor would do it in its next turn. Not over TLS."""
+        transport = self.transport
+        if isinstance(transport, FileDescriptor) and transport.connected and not transport.disconnecting:
+            # What it may return is the end of the link, which the reactor finds by itself.
+            transport.doRead()
+
     # ---- txredisapi and Twisted -------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
