@@ -147,6 +147,9 @@ def claim(path: str, source: str, force: bool = False, patience: float = 0.0) ->
             elif locked:
                 return Claim(path, lock, _bind(path, source))
             waited = monotonic() - began
+            if locked and answer is None:
+                # No server of ours holds the lock, so it is none that is only slow.
+                raise _refused(path, source, locked, answer)
             if answer is not None and answer.get("state") == "busy":
                 over = waited > 2 * PATIENCE
             else:

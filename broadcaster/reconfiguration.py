@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from broadcaster.apps import Apps
+from broadcaster.auth.subscription import SignatureAuthorizer
 from broadcaster.cache import Cache
 from broadcaster.connection import Connection
 from broadcaster.hub import Hub
-from broadcaster.interfaces import IAuthorizer, ITenants
+from broadcaster.interfaces import ITenants
 from broadcaster.recovery import Recovery
-from broadcaster.settings import Limits, Settings
+from broadcaster.settings import Settings
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
 from broadcaster.tls.certificates import Certificates, found
@@ -49,6 +50,7 @@ class Parts:
     cache: Cache
     counts: SubscriptionCounts
     board: Switchboard
+    signatures: SignatureAuthorizer
     recovery: Recovery
     certificates: Certificates | None
     proxies: TrustedProxies
@@ -61,17 +63,11 @@ class Parts:
 
 
 class Reconfiguration:
-    """``facade`` makes what keeps nothing, ``authorizer`` what judges signatures."""
+    """``facade`` makes what keeps nothing."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        facade: Callable[[Settings], Facade],
-        authorizer: Callable[[Limits], IAuthorizer],
-    ) -> None:
+    def __init__(self, parts: Parts, facade: Callable[[Settings], Facade]) -> None:
         self._parts = parts
         self._facade = facade
-        self._authorizer = authorizer
 
     def take(self, settings: Settings) -> Facade:
         """Have the server run by ``settings``. Raises `ConfigError`, and has changed nothing then."""
@@ -88,7 +84,7 @@ class Reconfiguration:
         parts.counts.adopt({app.id for app in settings.apps if app.subscription_count})
         parts.recovery.seconds = settings.socketio.recovery_seconds
         parts.board.limits = settings.limits
-        parts.board.authorizer = self._authorizer(settings.limits)
+        parts.signatures.limits = settings.limits
         if parts.tenants is not None:
             parts.tenants.tenants({app.id: app.redis_prefix for app in settings.apps})
         parts.reception.adopt(settings.apps, settings.socketio.max_bytes)

@@ -28,7 +28,7 @@ from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
-from broadcaster.interfaces import IAuthorizer, IComparison, IDriver, IEager, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IComparison, IDriver, IEager, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
@@ -38,7 +38,7 @@ from broadcaster.process import file_limit
 from broadcaster.publisher import Publisher
 from broadcaster.reconfiguration import Facade, Parts, Reconfiguration, settled
 from broadcaster.recovery import Recovery
-from broadcaster.settings import Limits, Settings
+from broadcaster.settings import Settings
 from broadcaster.sharing import shared_by
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
@@ -113,12 +113,10 @@ def build(
     hub.observe(counts)
     facts.observe(counts)
     prefixes = Prefixes()
-
-    def authorizer(limits: Limits) -> IAuthorizer:
-        return Watched(SignatureAuthorizer(limits), prefixes)
-
+    signatures = SignatureAuthorizer(limits)
+    authorizer = Watched(signatures, prefixes)
     board = Switchboard(
-        hub, users, cache, publisher, membership, shared, facts, authorizer(limits), limits, counters, wheel, clock
+        hub, users, cache, publisher, membership, shared, facts, authorizer, limits, counters, wheel, clock
     )
     recovery = Recovery(settings.socketio.recovery_seconds)
     certificates = _certificates(settings, now)
@@ -184,6 +182,7 @@ def build(
         cache,
         counts,
         board,
+        signatures,
         recovery,
         certificates,
         proxies,
@@ -194,7 +193,7 @@ def build(
         measuring,
         expecting,
     )
-    service.reconfigure_with(Reconfiguration(parts, another, authorizer))
+    service.reconfigure_with(Reconfiguration(parts, another))
     return service
 
 

@@ -21,7 +21,7 @@ from broadcaster.wheel import Wheel
 class Switchboard:
     """A connection's way to everything else; ``clock`` gives monotonic seconds.
 
-    ``limits`` and ``authorizer`` are others once the configuration was read again.
+    ``limits`` are others once the configuration was read again.
     """
 
     hub: Hub

@@ -22,11 +22,11 @@ class SignatureAuthorizer:
     """`authorize` by the ``limits`` of this server; its Deferreds have fired already."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
 
     def authorize(self, app: App, socket_id: str, subscribe: Subscribe, user: User | None) -> Deferred[Member | None]:
         """See `IAuthorizer`; a channel without a name fails with a plain `CommandRejected`."""
-        return execute(authorize, app, socket_id, subscribe, self._limits, user)
+        return execute(authorize, app, socket_id, subscribe, self.limits, user)
 
 
 def authorize(
