@@ -90,8 +90,7 @@ class Lease:
             return succeed(None)
         self._beating.stop()
         self.held = False
-        if self._mending is not None and self._mending.active():
-            self._mending.cancel()
+        self._mend_no_more()
         return Deferred.fromCoroutine(self._farewell()).addErrback(lambda _: None)
 
     def lose(self) -> None:
@@ -188,9 +187,14 @@ class Lease:
             self._log.warn("Redis had lost what this process shares: it is shared again")
         await self._clear()
         await self._mend(whole)
-        if not whole and not self._again:
+        if not whole and not self._again and self._beating.running:
+            self._mend_no_more()
             delay = self._seconds
             self._mending = self._reactor.callLater(delay, lambda: Deferred.fromCoroutine(self._mend_later()))
+
+    def _mend_no_more(self) -> None:
+        if self._mending is not None and self._mending.active():
+            self._mending.cancel()
 
     async def _mend_later(self) -> None:
         """By now the others have shared theirs again: who is missing is gone."""
