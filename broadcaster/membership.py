@@ -14,7 +14,10 @@ from broadcaster.facts import ChannelOccupied, ChannelVacated, Facts
 from broadcaster.hub import Hub
 from broadcaster.interfaces import IFactObserver, IFactSource, IHubObserver, IMembership
 from broadcaster.messages import Member, MemberAdded, MemberRemoved, SubscriptionCount
-from broadcaster.names import Kind, kind_of
+from broadcaster.names import USER_CHANNEL
+
+_OTHERS = ("presence-", USER_CHANNEL)
+"""Channels that are occupied by their members, and those that are nobody's business."""
 
 
 @dataclass(slots=True)
@@ -68,12 +71,12 @@ class LocalMembership:
 
     def subscribed(self, app_id: str, channel: str, subscribers: int) -> None:
         """See `IHubObserver`."""
-        if subscribers == 1 and not kind_of(channel) & (Kind.PRESENCE | Kind.USER):
+        if subscribers == 1 and not channel.startswith(_OTHERS):
             self._facts.told(app_id, ChannelOccupied(channel))
 
     def unsubscribed(self, app_id: str, channel: str, subscribers: int) -> None:
         """See `IHubObserver`."""
-        if subscribers == 0 and not kind_of(channel) & (Kind.PRESENCE | Kind.USER):
+        if subscribers == 0 and not channel.startswith(_OTHERS):
             self._facts.told(app_id, ChannelVacated(channel))
 
     def join(self, app_id: str, channel: str, socket_id: str, member: Member, limit: int) -> Deferred[Sequence[Member]]:

@@ -108,8 +108,9 @@ class Subscriptions:
     async def _admit(self, command: Subscribe) -> None:
         client, name = self._client, command.channel
         member = await self._authorizer.authorize(client.app, client.socket_id, command, self._user)
-        if name in self.held:
-            members = await self._join(name, member)
+        if self._board.shared.interest is None or name in self.held:
+            # Alone there is nothing to wait for, and nothing that would cost.
+            members = await self._join(name, member) if member is not None else None
         else:
             members = await self._wanting(name, lambda: self._recall_and_join(name, member))
         self._enter(name, member, members)
@@ -146,17 +147,18 @@ class Subscriptions:
 
     def _enter(self, name: str, member: Member | None, members: tuple[Member, ...] | None) -> None:
         board, client = self._board, self._client
-        again = name in self.held
+        again, kind, missed = name in self.held, kind_of(name), False
         self.held[name] = member
-        if kind_of(name) & Kind.AUTH:
+        if kind & Kind.AUTH:
             client.authorized()
         client.tell(Subscribed(name, members))
-        if kind_of(name) & Kind.CACHE:
+        if kind & Kind.CACHE:
             cached = board.cache.last(client.app.id, name, board.clock())
             client.tell(Published(cached.name, name, cached.data) if cached is not None else CacheMiss(name))
+            missed = cached is None
         if not again:
             board.hub.subscribe(client.app.id, name, client)
-        if kind_of(name) & Kind.CACHE and cached is None:
+        if missed:
             board.facts.told(client.app.id, CacheMissed(name))
 
     def _answered(self, result: object, name: str) -> None:
