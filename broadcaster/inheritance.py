@@ -48,13 +48,13 @@ class Inherited:
         self._sockets = list(sockets)
         self._release = release
 
-    def at(self, place: _Place) -> socket.socket | None:
-        """The socket that listens there, which is the caller's from then on."""
+    def at(self, place: _Place) -> tuple[socket.socket | None, bool]:
+        """The socket that listens there, which is the caller's from then on, and whether it is systemd's as well."""
         for description, bound in self._sockets:
             if _covers(_place(bound), place, loosely=description == ACTIVATED):
                 self._sockets.remove((description, bound))
-                return bound
-        return None
+                return bound, description == ACTIVATED
+        return None, False
 
     def named(self, named: str) -> socket.socket | None:
         """The socket of that description, which is the caller's from then on."""
@@ -63,6 +63,12 @@ class Inherited:
                 self._sockets.remove((description, bound))
                 return bound
         return None
+
+    def idle(self, served: Iterable[socket.socket]) -> list[str]:
+        """Where systemd listens for us and none of the ``served`` does, as text."""
+        places = [_place(each) for each in served]
+        waiting = [_place(bound) for description, bound in self._sockets if description == ACTIVATED]
+        return [_spelled(place) for place in waiting if place not in places]
 
     def release(self) -> bool:
         """Let go of those that nobody wanted, here and in the predecessor; whether there were any."""
@@ -113,7 +119,7 @@ class Inheriting:
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
         """See `IReactorTCP`."""
-        bound = self._inherited.at((_host(interface), port))
+        bound, _ = self._inherited.at((_host(interface), port))
         if bound is None:
             return self._reactor.listenTCP(port, factory, backlog, interface)
         with bound:
@@ -129,13 +135,13 @@ class Inheriting:
     ) -> Any:
         """See `IReactorUNIX`; a socket that nobody listens on any more is in nobody's way, so no lock is needed."""
         path = address if address.startswith("\0") else os.path.abspath(address)
-        bound = self._inherited.at(os.fsencode(path))
+        bound, lasts = self._inherited.at(os.fsencode(path))
         if bound is None:
             try:
                 bound = bind_unix(path, mode)
             except OSError as error:
                 raise CannotListenError(None, path, error) from None
-        return self._listening(bound, factory, backlog, path)
+        return self._listening(bound, factory, backlog, None if lasts else path)
 
     def adoptStreamPort(self, fileno: int, family: int, factory: Any) -> Any:
         """See `IReactorSocket`: who made the socket keeps its path."""
@@ -231,6 +237,10 @@ def _place(bound: socket.socket) -> _Place:
     if bound.family == AF_UNIX:
         return name if isinstance(name, bytes) else os.fsencode(name)
     return _host(name[0]), name[1]
+
+
+def _spelled(place: _Place) -> str:
+    return os.fsdecode(place) if isinstance(place, bytes) else f"{place[0]}:{place[1]}"
 
 
 def _covers(bound: _Place, wanted: _Place, loosely: bool) -> bool:

@@ -66,22 +66,24 @@ class Listeners:
             except Exception as error:
                 raise self._none(listener, error) from None
 
-    def bind(self, inherited: Inherited) -> None:
+    def bind(self, inherited: Inherited) -> list[str]:
         """Take the addresses, so that one which is taken is told at once; raises `Unlistenable` or `ConfigError`.
 
-        What was ``inherited`` and is wanted no more is closed.
+        What was ``inherited`` and is wanted no more is closed; gives what an operator should be warned of.
         """
         reactor = Inheriting(self._reactor, inherited)
         taken = [listener for listener in self._wanted if not self._listen(reactor, listener)]
         if taken and inherited.release():
             # The address overlaps with one that the predecessor has, such as 127.0.0.1 with all of this machine.
             taken = [listener for listener in taken if not self._listen(reactor, listener)]
+        idle = inherited.idle([port.socket for _, port in self._ports if hasattr(port, "socket")])
         inherited.close()
         if taken:
             self.close()
             first = taken[0]
             reason, remedy = "Address already in use", f"stop the server that has it, or change {first.key}"
             raise Unlistenable(f"cannot listen on {first.description}: {reason}; {remedy}")
+        return [f"systemd listens on {place}, and server.listen has nothing for it" for place in idle]
 
     def _listen(self, reactor: Inheriting, listener: Listener) -> bool:
         """Whether the address was free; whatever else is wrong is raised."""

@@ -269,7 +269,7 @@ class BroadcasterService(Service):
 
     def bind(self, inherited: Inherited | None = None) -> None:
         """Take the addresses, or what was ``inherited`` of them; raises `Unlistenable` or `ConfigError`."""
-        self.listeners.bind(inherited or Inherited())
+        self.notes += self.listeners.bind(inherited or Inherited())
 
     def unready(self) -> list[str]:
         """Why this process should get no traffic; empty while it should."""
