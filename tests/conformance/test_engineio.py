@@ -635,6 +635,26 @@ def test_e034_e035_heartbeats_of_less_than_a_second(serve: Serve) -> None:
     assert client.ended
 
 
+def test_e034_pings_keep_their_interval_where_more_time_is_given_to_answer(serve: Serve) -> None:
+    server = serve(socketio=SocketIO(ping_interval=2, ping_timeout=10))
+    client = Socket(server, 4)
+    client.texts()
+    for _ in range(3):
+        server.advance(2.5, step=0.01)
+        assert client.texts() == ["2"]
+        server.advance(0.1, step=0.01)
+        client.text("3")
+
+
+def test_e035_a_client_has_the_whole_time_to_answer_a_ping(serve: Serve) -> None:
+    server = serve(socketio=SocketIO(ping_interval=2, ping_timeout=10))
+    client = Socket(server, 4)
+    server.advance(11.9)
+    assert not client.ended
+    server.advance(1.2)
+    assert client.ended
+
+
 def test_e039_a_client_of_revision_3_that_is_silent_for_less_than_a_second(serve: Serve) -> None:
     server = serve(socketio=QUICK)
     client = Socket(server, 3)

@@ -91,7 +91,7 @@ class EngineSession:
     def due(self, now: float) -> float | None:
         """Ping, or give up; gives the next deadline, None once it is over."""
         if now < self._until:
-            return self._until
+            return self._next(now)
         if self.state in (State.CLOSING, State.CLOSED):
             self.state = State.CLOSED
             return None
@@ -101,7 +101,11 @@ class EngineSession:
         self._pinged = True
         self._until = now + self._settings.ping_timeout
         self.send(Packet(Type.PING, ""))
-        return self._until
+        return self._next(now)
+
+    def _next(self, now: float) -> float:
+        """The deadline; sooner where an answer to the ping may come, from which on the next ping is due before that."""
+        return min(self._until, now + self._settings.ping_interval) if self._pinged else self._until
 
     def _heard(self, now: float) -> None:
         self._pinged = False
