@@ -52,9 +52,10 @@ from broadcaster.web.echo import Reception
 from broadcaster.web.echo_api import EchoApi
 from broadcaster.web.engineio import EngineIO
 from broadcaster.web.forwarded import TrustedProxies
-from broadcaster.web.frontdoor import Answer, FrontDoors, Respond, part
+from broadcaster.web.frontdoor import Answer, FrontDoors, Respond
 from broadcaster.web.http import Request, Response, text
 from broadcaster.web.outbox import Turns
+from broadcaster.web.parting import part
 from broadcaster.web.proxied import Proxied
 from broadcaster.web.site import Site
 from broadcaster.wheel import Wheel

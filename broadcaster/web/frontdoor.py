@@ -102,11 +102,6 @@ class FrontDoors(ServerFactory):
         return FrontDoor(self, host, getattr(addr, "secure", False))
 
 
-def part(wheel: Wheel, now: float) -> int:
-    """Close all HTTP links on ``wheel`` that are idle; how many of the others have to be waited for."""
-    return sum([timed.part(now) for timed in wheel if isinstance(timed, FrontDoor)])
-
-
 @implementer(IHalfCloseableProtocol)
 class FrontDoor(Protocol):
     """One link, for as long as it speaks HTTP."""

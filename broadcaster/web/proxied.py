@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from broadcaster.counters import Counters
 from broadcaster.settings import Limits
 from broadcaster.web.forwarded import TrustedProxies
-from broadcaster.web.frontdoor import UNBOUNDED
+from broadcaster.web.frontdoor import ARRIVAL_SECONDS, UNBOUNDED
 from broadcaster.web.proxy_header import NoHeader, read
 from broadcaster.web.transports import hand_over
 from broadcaster.wheel import Wheel
@@ -68,6 +68,7 @@ class Preface(Protocol):
         self._proxied = proxied
         self._address = address
         self._received = b""
+        self._arrived = proxied.clock()
         self._over = False
 
     def connectionMade(self) -> None:
@@ -99,6 +100,10 @@ class Preface(Protocol):
         """See `Timed`: the time for the header is over."""
         self._refuse()
         return None
+
+    def part(self, now: float) -> bool:
+        """The process ends; whether the header has to be waited for."""
+        return not self._over and now < self._arrived + ARRIVAL_SECONDS
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See `Protocol`: gone again without a header, as those do who only look whether the port is open."""

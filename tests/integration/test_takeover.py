@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.processes import CONFIG, KEY, PATIENCE, Server, free_port, get, until
+from tests.sockets import certificate, trusting
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +27,8 @@ SLOWLY = CONFIG.replace("drain_seconds = 1", "drain_seconds = 600\nstop_seconds 
 class Storm:
     """Connects and asks, again and again, as long as the ``with`` block runs; a refused connection is remembered."""
 
-    def __init__(self, address: tuple[str, int] | str) -> None:
+    def __init__(self, address: tuple[str, int] | str, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
         self.connects = 0
         self.faults: list[Exception] = []
         self._address = address
@@ -53,12 +56,19 @@ class Storm:
         with socket.socket(socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET) as link:
             link.settimeout(PATIENCE)
             link.connect(self._address)
-            answer = b""
-            link.sendall(b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            while heard := link.recv(4096):
-                answer += heard
-            assert answer.startswith(b"HTTP/1.1 200 "), answer
-            self.connects += 1
+            if self._context is None:
+                self._ask(link)
+            else:
+                with self._context.wrap_socket(link) as secured:
+                    self._ask(secured)
+
+    def _ask(self, link: socket.socket) -> None:
+        answer = b""
+        link.sendall(b"GET /up HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        while heard := link.recv(4096):
+            answer += heard
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        self.connects += 1
 
 
 @contextmanager
@@ -289,6 +299,17 @@ def test_a_kill_after_the_succession_hinders_nobody(dies: str) -> None:
         old.send(signal.SIGINT)
 
 
+def test_a_server_that_hangs_is_told_as_such_and_once_it_is_killed_hinders_nobody() -> None:
+    with Server() as old:
+        old.send(signal.SIGSTOP)
+        new = old.beside("--sole")
+        new.launch()
+        assert "does not answer" in refused(new)
+        old.kill()
+        with old.beside("--sole") as third:
+            assert third.control("status")["pid"] == third.pid
+
+
 def test_what_was_handed_over_stays_though_the_old_one_ends_before_the_new_one_serves() -> None:
     with Server(SLOWLY) as old, old.controlling() as link:
         link.sendall(b'{"do": "takeover", "force": true}\n')
@@ -331,6 +352,47 @@ def test_what_the_new_configuration_has_no_more_is_closed_and_what_it_has_new_is
             other.__exit__()
             assert storm.faults == other.faults == []
         assert not Path(path).exists()
+
+
+def test_behind_tls_nobody_finds_no_listener_either(tmp_path: Path) -> None:
+    port = free_port()
+    listen = ("--listen", f"tls:{port}:interface=127.0.0.1")
+    with (
+        Server(secured(tmp_path), *listen) as old,
+        Storm(("127.0.0.1", port), trusting()) as storm,
+        old.beside("--sole", "--force", *listen) as new,
+    ):
+        until(serves(new), "the succession")
+        assert old.wait() == 0
+        before = storm.connects
+        until(lambda: storm.connects > before + 50, "more of the storm")
+        storm.__exit__()
+        assert storm.faults == []
+
+
+def test_a_port_that_was_plain_may_be_tls_from_now_on(tmp_path: Path) -> None:
+    port = free_port()
+    with Server(secured(tmp_path), "--listen", f"tcp:{port}:interface=127.0.0.1") as old, clients(old, 1):
+        listen = ("--listen", f"tls:{port}:interface=127.0.0.1")
+        with old.beside("--sole", "--force", *listen) as new, Storm(("127.0.0.1", port), trusting()) as storm:
+            assert old.wait() == 0
+            storm.once()
+            assert new.control("status")["pid"] == new.pid
+
+
+def secured(folder: Path) -> str:
+    (folder / "server.pem").write_bytes(certificate())
+    return CONFIG + f'[tls]\ncertificate = "{folder}/server.pem"\n'
+
+
+def test_a_successor_that_cannot_listen_on_all_it_shall_leaves_the_old_one_as_it_is() -> None:
+    with Server(SLOWLY) as old, clients(old, 1), socket.create_server(("127.0.0.1", free_port())) as taken:
+        new = old.beside("--sole", "--force", "--listen", f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1")
+        new.launch()
+        assert str(taken.getsockname()[1]) in refused(new)
+        status = old.control("status")
+        assert (status["draining"], status["connections"]) == (False, 1)
+        assert get(f"{old.url}/ready")[0] == 200
 
 
 def test_an_address_that_overlaps_with_an_old_one_is_changed_in_place() -> None:
