@@ -23,6 +23,7 @@ from broadcaster.settings import TLS, Limits, Server, SocketIO
 from broadcaster.sharing import Guard
 from tests.drivers import ScriptedDriver
 from tests.inprocess import InProcess
+from tests.sharing import SharingDriver
 from tests.sockets import certificate
 
 INTERFACES = [each for each in vars(interfaces).values() if isinstance(each, InterfaceClass) and each is not Interface]
@@ -85,6 +86,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "sharing.SharedSeats": lambda made, server: made(None, Guard("memory", Counters())),
     "sharing.SharedWatch": lambda made, server: made(None, Guard("memory", Counters())),
     "subscription_counts.SubscriptionCounts": lambda made, server: made((), None, None, None, None, lambda: 0.0),
+    "testing.process.Process": lambda made, server: made(SharingDriver()),
     "testing.sink.RecordingSink": lambda made, server: made(),
     "tls.certificates.Certificates": lambda made, server: server.service.certificates,
     "web.echo.Guest": lambda made, server: made(None, None, None),
