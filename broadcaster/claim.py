@@ -64,11 +64,11 @@ class Predecessor:
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def tell(self, news: dict[str, object]) -> None:
-        """Say the last thing there is to say; whether it is still there does not matter."""
+    def tell(self, news: dict[str, object]) -> socket:
+        """Say the last thing there is to say, whether it is still there or not; the link is the caller's then."""
         with suppress(OSError):
             self._link.sendall(_encode(news) + b"\n")
-        self._link.close()
+        return self._link
 
     def leave(self) -> None:
         """Break off: it keeps, or takes back, all that it has handed out."""
@@ -102,11 +102,10 @@ class Claim:
         if self._predecessor is not None:
             self._predecessor.ask({"do": "release", "listeners": unwanted})
 
-    def served(self) -> None:
-        """We serve: the predecessor lets go of everything."""
+    def served(self) -> socket | None:
+        """We serve: the predecessor lets go of everything. Gives the link to it, if there is one."""
         predecessor, self._predecessor = self._predecessor, None
-        if predecessor is not None:
-            predecessor.tell({"do": "taken", "pid": os.getpid()})
+        return None if predecessor is None else predecessor.tell({"do": "taken", "pid": os.getpid()})
 
     def give_up(self) -> None:
         """We do not serve any more, or never will: the path and the lock are free again, or the predecessor's."""

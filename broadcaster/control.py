@@ -11,7 +11,7 @@ from socket import socket
 from typing import Any, TypeAlias
 
 import msgspec
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 Reply: TypeAlias = dict[str, object]
-Verb: TypeAlias = "Callable[[Mapping[str, Any], Asking], Reply | Deferred[Reply]]"
+Verb: TypeAlias = "Callable[[Mapping[str, Any], Asking], Reply | Deferred[Reply] | None]"
 
 
 class Refused(BroadcasterError):
@@ -34,7 +34,10 @@ class Refused(BroadcasterError):
 
 
 class Control(ServerFactory):
-    """Answers by ``verbs``: what is asked, as it came, and who asks → the reply; each may raise `BroadcasterError`."""
+    """Answers by ``verbs``: what is asked, as it came, and who asks → the reply, or None where none is expected.
+
+    Each may raise `BroadcasterError`.
+    """
 
     noisy = False
 
@@ -52,13 +55,16 @@ class Control(ServerFactory):
         self._port = UnixPort(reactor, bound.dup(), self, backlog=64)
         self._port.startListening()
 
-    def surrender(self, news: Reply) -> None:
-        """A successor listens there now: tell those who wait, who have nothing to wait for any more, and let go."""
+    def surrender(self, news: Reply, kept: Asking | None = None) -> None:
+        """A successor listens there now: tell those who wait, who have nothing to wait for any more, and let go.
+
+        ``kept`` is somebody to whom there is more to say.
+        """
         port, self._port = self._port, None
         if port is not None:
             port.stopReading()
             port.socket.close()
-        for asking in list(self._open):
+        for asking in self._open - {kept}:
             asking.reply(news)
             asking.hang_up()
 
@@ -104,8 +110,14 @@ class Asking(LineOnlyReceiver):
             known = ", ".join(sorted(self._control.verbs))
             self.reply({"ok": False, "error": f'expected an object with "do", one of: {known}'})
             return
-        answering: Deferred[Reply] = succeed(asked).addCallback(verb, self)
-        answering.addErrback(self._failed, asked["do"]).addCallback(self.reply)
+        try:
+            answer = verb(asked, self)
+        except Exception:
+            answer = fail()
+        if isinstance(answer, Deferred):
+            answer.addErrback(self._failed, asked["do"]).addCallback(self.reply)
+        elif answer is not None:
+            self.reply(answer)
 
     def _failed(self, failure: Failure, verb: str) -> Reply:
         if failure.check(BroadcasterError):

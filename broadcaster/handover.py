@@ -12,15 +12,27 @@ from typing import Any
 
 from broadcaster.claim import Claim
 from broadcaster.control import Asking, Refused, Reply
+from broadcaster.interfaces import ILocal
 from broadcaster.listeners import Listeners
+from broadcaster.relay import LONGEST_LINE, Carrier
 
 
 class Handover:
-    """The giving side; ``ending`` says whether this server ends, ``succeeded`` is told the pid of its successor."""
+    """The giving side; ``ending`` says whether this server ends, ``succeeded`` is told the pid of its successor.
+
+    Where ``local`` is not None the conversation goes on, as a relay of what is published.
+    """
 
     def __init__(
-        self, claim: Claim, listeners: Listeners, ending: Callable[[], bool], succeeded: Callable[[int], None]
+        self,
+        claim: Claim,
+        listeners: Listeners,
+        local: ILocal | None,
+        ending: Callable[[], bool],
+        succeeded: Callable[[int, Asking], None],
     ) -> None:
+        self._local = local
+        self._carrier: Carrier | None = None
         self._claim = claim
         self._listeners = listeners
         self._ending = ending
@@ -59,8 +71,17 @@ class Handover:
         asking.gone = lambda: None
         self._listeners.surrender()
         self._claim.surrender()
-        self._succeeded(int(asked.get("pid", 0)))
+        if self._local is not None:
+            asking.MAX_LENGTH = LONGEST_LINE
+            self._carrier = Carrier(asking, self._local)
+            asking.gone = self._carrier.stopProducing
+        self._succeeded(int(asked.get("pid", 0)), asking)
         return {}
+
+    def carry(self, asked: Mapping[str, Any], asking: Asking) -> None:
+        """The successor has something published, and clients of ours are to hear it too."""
+        if self._carrier is not None:
+            self._carrier.heard(asked)
 
     def _check(self, asking: Asking) -> None:
         if asking is not self._taker:

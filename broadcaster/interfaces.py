@@ -91,6 +91,22 @@ class ITenants(Interface):
         """
 
 
+class ILocal(Interface):
+    """Reaches this process only, and so needs help where a successor serves while its predecessor's clients leave.
+
+    Optional on a driver. A neighbour is the way to such another process.
+    """
+
+    def meet(neighbour: Callable[[str, Publication], None]) -> None:
+        """Call it with everything that is published here from now on; it does not raise."""
+
+    def part(neighbour: Callable[[str, Publication], None]) -> None:
+        """Call it no more. Repeats are ignored."""
+
+    def heard(app_id: str, publication: Publication, neighbour: Callable[[str, Publication], None]) -> None:
+        """Deliver what was published at ``neighbour``, and call all others with it."""
+
+
 class IReadiness(Interface):
     """Knows whether it works; optional on a driver. Without it, one that has started counts as ready."""
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
+from socket import AF_UNIX, socket
 from time import monotonic
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -19,6 +22,7 @@ from broadcaster.errors import BroadcasterError
 from broadcaster.handover import Handover
 from broadcaster.notify import Notifier
 from broadcaster.process import obey, started
+from broadcaster.relay import Relay
 from broadcaster.service import BroadcasterService
 from broadcaster.settings import Log, Settings
 
@@ -58,12 +62,13 @@ class Operation(Service):
             {"status": self._status, "stop": self._stop, "reload": self._reload, "compare": self._compare}
         )
         if claim is not None:
-            handover = Handover(claim, service.listeners, lambda: self._ending, self._succeeded)
+            handover = Handover(claim, service.listeners, service.local, lambda: self._ending, self._succeeded)
             self._handover = handover
             self.control.verbs |= {
                 "takeover": handover.takeover,
                 "release": handover.release,
                 "taken": handover.taken,
+                "carry": handover.carry,
             }
         self._watching = LoopingCall(self._watch)
         self._watching.clock = reactor
@@ -77,10 +82,21 @@ class Operation(Service):
 
     def _begin(self) -> None:
         obey(self._reactor, self._terminate, self._stop_now, self._hang_up)
-        if self._claim is not None:
-            self._claim.served()
+        predecessor = self._claim.served() if self._claim is not None else None
+        if predecessor is not None:
+            with predecessor:
+                self._relay(predecessor)
         if self._notifier.active:
             self._watching.start(min(1.0, (self._notifier.watchdog or 2.0) / 2))
+
+    def _relay(self, predecessor: socket) -> None:
+        """What is published here and there from now on is heard there and here, as long as its clients leave."""
+        local = self._service.local
+        if local is not None:
+            predecessor.setblocking(False)
+            factory = Factory.forProtocol(partial(Relay, local))
+            factory.noisy = False
+            self._reactor.adoptStreamConnection(predecessor.fileno(), AF_UNIX, factory)
 
     def stopService(self) -> Deferred[Any] | None:
         """See `Service`: the addresses are free before the lock is, so that who gets the lock gets them."""
@@ -129,13 +145,13 @@ class Operation(Service):
             self._stopped = True
             self._reactor.stop()
 
-    def _succeeded(self, pid: int) -> None:
+    def _succeeded(self, pid: int, successor: Asking) -> None:
         """Somebody else serves from now on."""
         self._log.info("process {pid} has taken over", pid=pid)
         self._notifier.tell(MAINPID=pid)
         self._notifier.leave()
         self._claim = None
-        self.control.surrender({"successor": pid})
+        self.control.surrender({"successor": pid}, kept=successor)
         seconds = self._service.settings.server.drain_seconds
         if not self._ending:
             self._end(seconds)

@@ -28,7 +28,7 @@ from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
-from broadcaster.interfaces import IComparison, IDriver, IEager, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import IComparison, IDriver, IEager, ILocal, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
@@ -222,6 +222,7 @@ class BroadcasterService(Service):
         self._reactor = reactor
         self._driver = driver
         self._readiness = IReadiness(driver, None)
+        self.local = ILocal(driver, None)
         self._admission = admission
         self.certificates = certificates
         self.notes = list(settings.notes)

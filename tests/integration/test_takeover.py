@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import signal
@@ -12,11 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import pusher
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.processes import CONFIG, KEY, PATIENCE, Server, free_port, get, until
+from tests.processes import APP_ID, CONFIG, KEY, PATIENCE, SECRET, Server, free_port, get, until
 from tests.sockets import certificate, trusting
 
 pytestmark = pytest.mark.real
@@ -194,6 +196,53 @@ def test_a_stop_leaves_a_server_alone_that_was_started_later_than_itself() -> No
         assert server.control("status")["draining"] is False
         assert server.control("stop", started=1e9)["stopping"] is True
         assert server.wait() == 0
+
+
+def test_until_they_have_moved_clients_hear_what_is_published_to_either_server() -> None:
+    """The driver memory reaches one process only; a deployment must not make anybody miss an event."""
+    with Server(SLOWLY) as old, ExitStack() as stack:
+        connected = [stack.enter_context(subscribed(old)) for _ in range(8)]
+        old.control("stop")
+        with old.beside("--sole") as new, subscribed(new) as came:
+            until(lambda: "has taken over" in old.log(), "the succession")
+            # Of eight in ten minutes the first goes at once, and another one when there is a successor.
+            stays = next(client for client in connected if not is_closed(client))
+            sdk = pusher.Pusher(APP_ID, KEY, SECRET, ssl=False, host="127.0.0.1", port=new.port)
+            for number in range(10):
+                sdk.trigger("private-room", "news", number)
+            sdk._pusher_client.http.session.close()
+            for client in (stays, came):
+                assert [json.loads(client.recv(PATIENCE))["data"] for _ in range(10)] == [str(n) for n in range(10)]
+            for one, other, said in ((stays, came, "there"), (came, stays, "back")):
+                one.send(json.dumps({"event": "client-said", "channel": "private-room", "data": said}))
+                heard = json.loads(other.recv(PATIENCE))
+                assert heard == {"event": "client-said", "channel": "private-room", "data": said}
+            old.send(signal.SIGINT)
+            assert old.wait() == 0
+            came.send('{"event":"pusher:ping","data":{}}')
+            assert "pusher:pong" in str(came.recv(PATIENCE))
+
+
+def is_closed(client: ClientConnection) -> bool:
+    try:
+        client.recv(0.5)
+    except TimeoutError:
+        return False
+    except ConnectionClosed:
+        return True
+    raise AssertionError("nothing was published")
+
+
+@contextmanager
+def subscribed(server: Server) -> Iterator[ClientConnection]:
+    """A client that hears private-room."""
+    with connect(server.websocket_url, open_timeout=PATIENCE) as client:
+        socket_id = json.loads(json.loads(client.recv(PATIENCE))["data"])["socket_id"]
+        signature = hmac.new(SECRET.encode(), f"{socket_id}:private-room".encode(), "sha256").hexdigest()
+        asked = {"channel": "private-room", "auth": f"{KEY}:{signature}"}
+        client.send(json.dumps({"event": "pusher:subscribe", "data": asked}))
+        assert "subscription_succeeded" in str(client.recv(PATIENCE))
+        yield client
 
 
 # ---- without a stop -------------------------------------------------------------------------------------------
