@@ -24,7 +24,7 @@ pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("pytest", "hypothesis")
-TESTS = ("transports", "outbox", "websocket", "frontdoor", "tls_certificates", "tls_wrapping")
+TESTS = ("transports", "outbox", "websocket", "frontdoor", "tls_certificates", "tls_wrapping", "control", "inheritance")
 MINUTES = 5
 
 
