@@ -42,6 +42,7 @@ from broadcaster.settings import Settings
 from broadcaster.sharing import shared_by
 from broadcaster.subscription_counts import SubscriptionCounts
 from broadcaster.switchboard import Switchboard
+from broadcaster.ticks import Ticks
 from broadcaster.tls.certificates import Certificates
 from broadcaster.tls.wrapping import over_tls
 from broadcaster.users import Users
@@ -367,49 +368,6 @@ class BroadcasterService(Service):
     def _driver_stuck(self, failure: Failure) -> None:
         name = self.settings.driver.name
         self._log.error("driver {name} did not stop: {reason}", name=name, reason=str(DriverError.of(failure.value)))
-
-
-class Ticks:
-    """What is done each time that ``seconds`` are over; raises nothing, since that would be the last tick of all."""
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        seconds: float,
-        wheel: Wheel,
-        cache: Cache,
-        recovery: Recovery,
-        publisher: Publisher,
-        counters: Counters,
-        certificates: Certificates | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self.seconds = seconds
-        self._wheel = wheel
-        self._cache = cache
-        self._recovery = recovery
-        self._publisher = publisher
-        self._counters = counters
-        self._certificates = certificates
-        self._clock = clock
-        self._last: float | None = None
-
-    def __call__(self) -> None:
-        """That time has passed, or more if the process was too busy to notice."""
-        now = self._clock()
-        if self._last is not None:
-            self._counters.loop_lag = max(0.0, now - self._last - self.seconds)
-        self._last = now
-        try:
-            self._wheel.turn(now)
-        except Exception:
-            self._log.failure("a deadline failed")
-        self._cache.forget(now)
-        self._recovery.forget(now)
-        self._publisher.give_up(now)
-        if self._certificates is not None:
-            self._certificates.tick(now)
 
 
 def _admission(settings: Settings, apps: Apps, hub: Hub) -> Admission:
