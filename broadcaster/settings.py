@@ -53,12 +53,13 @@ class Driver(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[driver]``: which one, and its own table ``[driver.<name>]`` as it was written.
 
     ``others`` are the tables of other drivers: they may stay for the day they are used, and a driver that stands on
-    another one uses two.
+    another one uses two. ``presumed`` is a driver that nobody has named, and that memory may stand in for.
     """
 
     name: str = "memory"
     options: dict[str, Any] = field(default_factory=dict)
     others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    presumed: bool = False
 
 
 class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

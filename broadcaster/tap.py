@@ -20,6 +20,7 @@ from broadcaster.inheritance import Inherited, activated
 from broadcaster.logs import Observer, observer
 from broadcaster.notify import Notifier
 from broadcaster.operation import Operation
+from broadcaster.presumption import without_absent_redis
 from broadcaster.process import poll_directly, settle
 from broadcaster.service import build
 from broadcaster.settings import Log, Settings
@@ -86,7 +87,7 @@ def makeService(options: Options) -> IService:
     def read() -> Settings:
         # Daemonised, the process is elsewhere when it is told to read again.
         os.chdir(directory)
-        settings = load(options["config"], options["dir"], os.environ)
+        settings = without_absent_redis(load(options["config"], options["dir"], os.environ))
         if options["listen"]:
             settings = replace(settings, server=replace(settings.server, listen=tuple(options["listen"])))
         return settings

@@ -14,7 +14,7 @@ from broadcaster.errors import ConfigError
 from broadcaster.settings import App, Auth, Driver, Limits, Server, Settings
 
 FILE = "laravel-echo-server.json"
-REDIS = Driver(name="redis", options={"url": "redis://127.0.0.1:6379/0"})
+REDIS = Driver(name="redis", options={"url": "redis://127.0.0.1:6379/0"}, presumed=True)
 AUTH = Auth(verify=False)
 CLIENT = App(id="shop", key="bearer", secrets=(), bearer=True, auth=AUTH)
 DEFAULTS = Settings(

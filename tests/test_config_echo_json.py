@@ -17,6 +17,7 @@ from broadcaster.auth.signature import check, matches, sign
 from broadcaster.config import load
 from broadcaster.config.echo_environment import VARIABLES
 from broadcaster.config.echo_json import settings as settings_of
+from broadcaster.config.echo_redis import PRESUMED
 from broadcaster.config.place import Place
 from broadcaster.drivers.redis.options import read_options
 from broadcaster.errors import ConfigError
@@ -234,7 +235,7 @@ AT_REDIS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize(("written", "options"), AT_REDIS.values(), ids=AT_REDIS)
 def test_where_redis_is_is_what_our_driver_is_told(written: dict[str, Any], options: dict[str, Any]) -> None:
     found = loaded({"databaseConfig": {"redis": written}})
-    assert found == replace(DEFAULTS, driver=Driver(name="redis", options=options))
+    assert found == replace(DEFAULTS, driver=Driver(name="redis", options=options, presumed=options == PRESUMED))
     read_options(options)
 
 

@@ -9,6 +9,9 @@ from broadcaster.config.loose import exactly_true, number, switch, text, wanted
 from broadcaster.config.place import Place, Tree
 from broadcaster.settings import Driver
 
+PRESUMED: Tree = {"url": "redis://127.0.0.1:6379/0"}
+"""The Redis of a file that says nothing about it, such as the one that ``laravel-echo-server init`` writes."""
+
 
 def driver(keys: Keys, subscribers: Keys) -> Driver:
     """Redis, unless ``subscribers`` says that no events come from there; members are where events are."""
@@ -26,7 +29,7 @@ def driver(keys: Keys, subscribers: Keys) -> Driver:
     sqlite.ignore("databasePath", "is left out: nothing is kept in SQLite")
     sqlite.leave()
     config.leave()
-    return Driver(name="redis", options=options) if redis else Driver()
+    return Driver(name="redis", options=options, presumed=options == PRESUMED) if redis else Driver()
 
 
 def _options(redis: Keys) -> Tree:

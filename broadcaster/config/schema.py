@@ -30,7 +30,7 @@ def keys(struct: type[Struct]) -> dict[str, object]:
     if struct is Settings:
         del kinds["source"], kinds["notes"], kinds["directory"]
     elif struct is Driver:
-        del kinds["options"], kinds["others"]
+        del kinds["options"], kinds["others"], kinds["presumed"]
     elif struct is App:
         kinds["secret"] = str
     return kinds
