@@ -28,6 +28,7 @@ from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
+from broadcaster.inlet import Inlet
 from broadcaster.interfaces import IComparison, IDriver, IEager, ILocal, IMeasured, IReadiness, ITenants
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
@@ -131,7 +132,10 @@ def build(
         return expecting[-1]
 
     drain = Drain(reactor, hub, lambda: part(wheel, clock()), lambda: engine.drain())
-    service = BroadcasterService(reactor, settings, hub, driver, facts, admission, ticks, drain, proxied, certificates)
+    inlet = Inlet(hub, settings.driver.name, counters)
+    service = BroadcasterService(
+        reactor, settings, hub, driver, inlet, facts, admission, ticks, drain, proxied, certificates
+    )
     measured = [each for each in (certificates, IMeasured(driver, None)) if each is not None]
     brake = Brake(hub, turns)
     reception = Reception(reactor, settings.apps, board, recovery, prefixes, settings.socketio.max_bytes)
@@ -210,6 +214,7 @@ class BroadcasterService(Service):
         settings: Settings,
         hub: Hub,
         driver: IDriver,
+        inlet: Inlet,
         facts: Facts,
         admission: Admission,
         ticks: Ticks,
@@ -222,6 +227,7 @@ class BroadcasterService(Service):
         self.facts = facts
         self._reactor = reactor
         self._driver = driver
+        self._inlet = inlet
         self._readiness = IReadiness(driver, None)
         self.local = ILocal(driver, None)
         self._admission = admission
@@ -277,8 +283,14 @@ class BroadcasterService(Service):
     def unready(self) -> list[str]:
         """Why this process should get no traffic; empty while it should."""
         reasons = ["shutting down"] if self._admission.draining else []
-        faults = list(self._readiness.faults()) if self._readiness is not None else []
-        return reasons + (faults or ([self._driver_fault] if self._driver_fault else []))
+        return reasons + (self._faults() or ([self._driver_fault] if self._driver_fault else []))
+
+    def _faults(self) -> list[str]:
+        """What the driver says of itself; one that cannot say is no better than one that is ill."""
+        try:
+            return list(self._readiness.faults()) if self._readiness is not None else []
+        except Exception as error:
+            return [f"driver {self.settings.driver.name} cannot say how it is: {DriverError.of(error)}"]
 
     @property
     def healthy(self) -> bool:
@@ -312,7 +324,8 @@ class BroadcasterService(Service):
         Service.startService(self)
         self._turning.start(self._tick, now=False)
         name = self.settings.driver.name
-        started: Deferred[None] = maybeDeferred(self._driver.start, self.hub)
+        self._inlet.open()
+        started: Deferred[None] = maybeDeferred(self._driver.start, self._inlet)
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
         self._log.info("{source}: driver {driver}, listening on {listening}{hint}", **self._told())
         for note in self.notes:
@@ -362,6 +375,7 @@ class BroadcasterService(Service):
         return self.listeners.close().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
 
     def _stop_driver(self) -> Deferred[None]:
+        self._inlet.close()
         stopping: Deferred[None] = maybeDeferred(self._driver.stop)
         return stopping.addTimeout(DRIVER_SECONDS, self._reactor, _overdue)
 

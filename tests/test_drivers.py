@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from threading import Thread
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import capturedLogs
+from zope.interface import implementer
 
 from broadcaster.auth.signature import sign
 from broadcaster.errors import DriverError
-from broadcaster.hub import Hub
-from broadcaster.interfaces import IDriver
-from broadcaster.messages import Event
+from broadcaster.interfaces import IDriver, IEventSink, IReadiness
+from broadcaster.messages import Event, MemberAdded, Terminated
 from tests.drivers import ScriptedDriver, complaints, raising, serve
 from tests.inprocess import APP, NOW, Answer, Client, InProcess, Link, signed
 
@@ -291,7 +292,7 @@ def test_a_driver_is_started_once_with_where_to_deliver() -> None:
     sinks: list[object] = []
     driver = ScriptedDriver(start=lambda: sinks.append(driver.sink) or succeed(None))
     server = serve(driver)
-    assert [type(sink) for sink in sinks] == [Hub]
+    assert [IEventSink.providedBy(sink) for sink in sinks] == [True]
     server.stop()
 
 
@@ -363,3 +364,97 @@ def test_a_client_event_that_the_driver_never_takes_is_refused_in_the_end(starte
         server.advance(12)
     (error,) = client.events()
     assert (error["event"], error["data"]["code"]) == ("pusher:error", 4301)
+
+
+# ---- delivering what it must not ------------------------------------------------------------------------------
+
+LEFT_OUT = "; that is left out, and from now on only counted"
+
+
+def test_what_is_delivered_after_the_end_is_left_out_and_named_once() -> None:
+    driver = ScriptedDriver()
+    server = serve(driver)
+    server.stop()
+    with capturedLogs() as events:
+        for _ in range(3):
+            driver.sink.deliver("3", Event("e", ("a",), "1"))  # type: ignore[union-attr]
+    assert complaints(events) == ["driver scripted delivers after it was stopped" + LEFT_OUT]
+
+
+def test_nothing_is_delivered_while_it_stops_either() -> None:
+    server: InProcess
+    driver = ScriptedDriver(stop=lambda: driver.deliver_all() or succeed(None))
+    server = serve(driver)
+    server.publish("a")
+    with capturedLogs() as events:
+        server.stop()
+    assert complaints(events) == ["driver scripted delivers after it was stopped" + LEFT_OUT]
+
+
+JUNK: dict[str, tuple[Any, Any, str]] = {
+    "nothing": ("3", None, "what is no Delivery: NoneType"),
+    "a text": ("3", "event", "what is no Delivery: str"),
+    "bytes as data": ("3", Event("e", ("a",), b"1"), "what is no Delivery: Event"),  # type: ignore[arg-type]
+    "one channel as a text": ("3", Event("e", "a", "1"), "what is no Delivery: Event"),  # type: ignore[arg-type]
+    "no app": (None, Event("e", ("a",), "1"), "what is no Delivery: Event"),
+    "no channel": (
+        "3",
+        Event("e", (1,), "1"),  # type: ignore[arg-type]
+        "what cannot be told: AttributeError: 'int' object has no attribute 'startswith'",
+    ),
+    "a user who cannot be": ("3", Terminated([]), "what cannot be told: TypeError: unhashable type: 'list'"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("kind", JUNK)
+def test_junk_is_left_out_and_named_once_and_the_rest_is_told(started: Serve, kind: str) -> None:
+    driver = ScriptedDriver()
+    server = started(driver)
+    client = server.joined("a")
+    app_id, junk, said = JUNK[kind]
+    assert driver.sink is not None
+    with capturedLogs() as events:
+        for _ in range(3):
+            driver.sink.deliver(app_id, junk)
+        driver.sink.deliver("3", Event("e", ("a",), "2"))
+    assert complaints(events) == [f"driver scripted delivers {said}{LEFT_OUT}"]
+    assert [event["data"] for event in client.events()] == ["2"]
+
+
+def test_a_member_who_cannot_be_told_costs_nobody_else_anything(started: Serve) -> None:
+    driver = ScriptedDriver()
+    server = started(driver)
+    client, other = server.joined("a"), server.joined("b")
+    assert driver.sink is not None
+    with capturedLogs():
+        driver.sink.deliver("3", MemberAdded("a", None))  # type: ignore[arg-type]
+        server.turn()
+    driver.sink.deliver("3", Event("e", ("a", "b"), "2"))
+    assert [event["data"] for event in other.events()] == ["2"]
+    assert [event["data"] for event in client.events()] == ["2"]
+
+
+def test_a_delivery_from_another_thread_is_left_out_and_named(started: Serve) -> None:
+    driver = ScriptedDriver()
+    server = started(driver)
+    client = server.joined("a")
+    assert driver.sink is not None
+    thread = Thread(target=driver.sink.deliver, args=("3", Event("e", ("a",), "1")))
+    with capturedLogs() as events:
+        thread.start()
+        thread.join()
+    assert complaints(events) == ["driver scripted delivers from another thread than the reactor's" + LEFT_OUT]
+    assert client.events() == []
+
+
+@implementer(IReadiness)
+class Speechless(ScriptedDriver):
+    """Cannot say how it is."""
+
+    def faults(self) -> Any:
+        raise KeyError("link")
+
+
+def test_a_driver_that_cannot_say_how_it_is_is_not_ready(started: Serve) -> None:
+    answer = started(Speechless()).http("GET", "/ready")
+    assert (answer.status, answer.text) == (503, "Not ready: driver scripted cannot say how it is: KeyError: 'link'\n")

@@ -75,6 +75,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     ),
     "hub.Hub": lambda made, server: server.service.hub,
     "facts.Facts": lambda made, server: made(),
+    "inlet.Inlet": lambda made, server: made(None, "memory", Counters()),
     "last_events.LocalLastEvents": lambda made, server: made(None, lambda: 0.0),
     "membership.LocalMembership": lambda made, server: made(server.service.hub),
     "plugins.DriverMaker": lambda made, server: made("memory", "broadcaster.drivers.memory"),
