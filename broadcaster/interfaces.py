@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from broadcaster.counters import Measure
     from broadcaster.facts import Fact
+    from broadcaster.hooks import Backlog, Entry, GivenUp, Kept, Spot
     from broadcaster.messages import (
         Command,
         Delivery,
@@ -328,3 +329,55 @@ class IFactObserver(Interface):
 
     def told(app_id: str, fact: Fact) -> None:
         """A fact of the cluster, told in one of its processes only: the one whose doing it is."""
+
+
+class IHookStore(Interface):
+    """Keeps webhooks until their receivers have them. Called by webhooks; optional on a driver, for its processes.
+
+    Everything fails with `DriverError` while the store cannot be reached, and what was asked may have been done then.
+    """
+
+    shared = Attribute("bool: whether several processes with one membership keep their letters here.")
+    durable = Attribute("bool: whether what is kept survives this process, as it should.")
+
+    def keep(entries: Sequence[Entry]) -> Deferred[None]:
+        """Keep what these leave, all of it or nothing and in this order; fires when it survives this process."""
+
+    def own() -> Deferred[bool]:
+        """Whether this process is the one that sends what is kept; claims that while nobody is, for some seconds."""
+
+    def disown(due: float | None) -> Deferred[None]:
+        """Let another process be the one; it leaves whoever is there alone until ``due``, if that is given."""
+
+    def backlogs() -> Deferred[Mapping[str, Backlog]]:
+        """What waits for each receiver for which anything does."""
+
+    def first(receiver: str, most: int) -> Deferred[Sequence[Kept]]:
+        """The oldest letters for a receiver."""
+
+    def done(receiver: str, places: Sequence[str]) -> Deferred[None]:
+        """Forget these letters; those that are not there any more are no matter."""
+
+    def give_up(receiver: str, kept: Sequence[Kept], reason: str, at: float, most: int) -> Deferred[None]:
+        """Move these to the dead letters, and forget the oldest of those beyond ``most`` (0: none)."""
+
+    def leaving(now: float, most: int) -> Deferred[Sequence[Spot]]:
+        """Who went and is due by ``now``, users before their channels."""
+
+    def settle(gone: Sequence[Entry], back: Sequence[Spot]) -> Deferred[None]:
+        """Who ``went`` is gone: keep the letters, unless they came meanwhile; the others were back all the time."""
+
+    def present(after: Spot | None, most: int) -> Deferred[Sequence[Spot]]:
+        """Some of whoever came and did not go, from ``after`` on in an order of the store's; empty at the end."""
+
+    def dead(most: int) -> Deferred[Sequence[GivenUp]]:
+        """The newest dead letters, oldest first."""
+
+    def revive(ids: Sequence[str] | None, now: float) -> Deferred[Sequence[str]]:
+        """Have dead letters (None: all) wait again, as if made now; fires with the ids of those that were there."""
+
+    def drop(ids: Sequence[str] | None) -> Deferred[Sequence[str]]:
+        """Forget letters, dead or waiting (None: all that are dead); fires with the ids of those that were there."""
+
+    def close() -> Deferred[None]:
+        """Let go of everything; nothing is asked after that."""

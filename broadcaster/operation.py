@@ -59,7 +59,13 @@ class Operation(Service):
         """Whether it waits for a successor, having been asked to stop."""
         self._handover: Handover | None = None
         self.control = Control(
-            {"status": self._status, "stop": self._stop, "reload": self._reload, "compare": self._compare}
+            {
+                "status": self._status,
+                "stop": self._stop,
+                "reload": self._reload,
+                "compare": self._compare,
+                "webhooks": self._ask_webhooks,
+            }
         )
         if claim is not None:
             handover = Handover(claim, service.listeners, service.local, lambda: self._ending, self._succeeded)
@@ -153,6 +159,7 @@ class Operation(Service):
         self._claim = None
         self.control.surrender({"successor": pid}, kept=successor)
         seconds = self._service.settings.server.drain_seconds
+        self._service.webhooks.retire(seconds)
         if not self._ending:
             self._end(seconds)
         elif self._waiting:
@@ -195,6 +202,9 @@ class Operation(Service):
 
     def _compare(self, asked: Mapping[str, Any], asking: Asking) -> Reply:
         return self._service.comparison()
+
+    def _ask_webhooks(self, asked: Mapping[str, Any], asking: Asking) -> Deferred[Reply]:
+        return self._service.webhooks.ask(asked)
 
     def _watch(self) -> None:
         """Tell systemd how it is, and that it is at all."""

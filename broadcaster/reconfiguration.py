@@ -26,6 +26,8 @@ from broadcaster.web.frontdoor import FrontDoors, Respond
 from broadcaster.web.outbox import Turns
 from broadcaster.web.proxied import Proxied
 from broadcaster.web.site import Site
+from broadcaster.webhooks.office import Webhooks
+from broadcaster.webhooks.receivers import receivers_of
 
 GONE = (4001, "Application does not exist")
 DISABLED = (4003, "Application disabled")
@@ -57,6 +59,7 @@ class Parts:
     reception: Reception
     engine: EngineIO
     tenants: ITenants | None
+    webhooks: Webhooks
     doors: list[FrontDoors]
     measuring: list[FrontDoors]
     proxied: list[Proxied]
@@ -74,6 +77,7 @@ class Reconfiguration:
         parts, source = self._parts, settings.source
         facade = self._facade(settings)
         proxies = TrustedProxies(settings.server.trusted_proxies, source)
+        receivers_of(settings.apps, source)
         certificates = found(settings.tls, source) if parts.certificates is not None else {}
         # From here on nothing fails.
         if parts.certificates is not None:
@@ -87,6 +91,7 @@ class Reconfiguration:
         parts.signatures.limits = settings.limits
         if parts.tenants is not None:
             parts.tenants.tenants({app.id: app.redis_prefix for app in settings.apps})
+        parts.webhooks.reload(settings)
         parts.reception.adopt(settings.apps, settings.socketio.max_bytes)
         parts.engine.adopt(settings.socketio, facade.apps, facade.admission)
         for doors in parts.doors:
@@ -115,11 +120,14 @@ def settled(running: Settings, wanted: Settings) -> tuple[Settings, list[str]]:
     """``wanted`` without what needs a restart, and the names of what that is."""
     server = replace(wanted.server, listen=running.server.listen, control=running.server.control)
     metrics = replace(wanted.metrics, listen=running.metrics.listen)
+    webhooks = replace(wanted.webhooks, file=running.webhooks.file, timeout_seconds=running.webhooks.timeout_seconds)
     names = {
         "server.listen": wanted.server.listen != running.server.listen,
         "server.control": wanted.server.control != running.server.control,
         "metrics.listen": wanted.metrics.listen != running.metrics.listen,
+        "webhooks.file": wanted.webhooks.file != running.webhooks.file,
+        "webhooks.timeout_seconds": wanted.webhooks.timeout_seconds != running.webhooks.timeout_seconds,
         "driver": wanted.driver != running.driver,
     }
-    kept = replace(wanted, server=server, metrics=metrics, driver=running.driver)
+    kept = replace(wanted, server=server, metrics=metrics, webhooks=webhooks, driver=running.driver)
     return kept, [name for name, differs in names.items() if differs]

@@ -29,7 +29,16 @@ from broadcaster.facts import Facts
 from broadcaster.hub import Hub
 from broadcaster.inheritance import Inherited
 from broadcaster.inlet import Inlet
-from broadcaster.interfaces import IComparison, IDriver, IEager, ILocal, IMeasured, IReadiness, ITenants
+from broadcaster.interfaces import (
+    IComparison,
+    IDriver,
+    IEager,
+    IHookStore,
+    ILocal,
+    IMeasured,
+    IReadiness,
+    ITenants,
+)
 from broadcaster.last_events import LocalLastEvents
 from broadcaster.listeners import Listeners
 from broadcaster.membership import LocalMembership
@@ -60,6 +69,8 @@ from broadcaster.web.outbox import Turns
 from broadcaster.web.parting import part
 from broadcaster.web.proxied import Proxied
 from broadcaster.web.site import Site
+from broadcaster.webhooks.office import Webhooks
+from broadcaster.webhooks.sqlite import SqliteStore
 from broadcaster.wheel import Wheel
 
 SPARE_FILES = 64
@@ -115,6 +126,9 @@ def build(
     counts = SubscriptionCounts(counted, hub, membership, facts, wheel, clock)
     hub.observe(counts)
     facts.observe(counts)
+    kept = IHookStore(driver, None) or SqliteStore(reactor, settings.webhooks_path, now)
+    webhooks = Webhooks(reactor, settings, kept, membership, now)
+    facts.observe(webhooks)
     prefixes = Prefixes()
     signatures = SignatureAuthorizer(limits)
     authorizer = Watched(signatures, prefixes)
@@ -134,9 +148,10 @@ def build(
     drain = Drain(reactor, hub, lambda: part(wheel, clock()), lambda: engine.drain())
     inlet = Inlet(hub, settings.driver.name, counters)
     service = BroadcasterService(
-        reactor, settings, hub, driver, inlet, facts, admission, ticks, drain, proxied, certificates
+        reactor, settings, hub, driver, inlet, facts, webhooks, admission, ticks, drain, proxied, certificates
     )
-    measured = [each for each in (certificates, IMeasured(driver, None)) if each is not None]
+    measured = [each for each in (certificates, IMeasured(driver, None), webhooks) if each is not None]
+    service.at_drain(webhooks.drain)
     brake = Brake(hub, turns)
     reception = Reception(reactor, settings.apps, board, recovery, prefixes, settings.socketio.max_bytes)
     service.at_stop(reception.close)
@@ -195,6 +210,7 @@ def build(
         reception,
         engine,
         tenants,
+        webhooks,
         public,
         measuring,
         expecting,
@@ -216,6 +232,7 @@ class BroadcasterService(Service):
         driver: IDriver,
         inlet: Inlet,
         facts: Facts,
+        webhooks: Webhooks,
         admission: Admission,
         ticks: Ticks,
         drain: Drain,
@@ -225,6 +242,7 @@ class BroadcasterService(Service):
         self.settings = settings
         self.hub = hub
         self.facts = facts
+        self.webhooks = webhooks
         self._reactor = reactor
         self._driver = driver
         self._inlet = inlet
@@ -326,6 +344,7 @@ class BroadcasterService(Service):
         name = self.settings.driver.name
         self._inlet.open()
         started: Deferred[None] = maybeDeferred(self._driver.start, self._inlet)
+        self.webhooks.start()
         started.addCallbacks(self._driver_started, partial(self._driver_failed, name))
         self._log.info("{source}: driver {driver}, listening on {listening}{hint}", **self._told())
         for note in self.notes:
@@ -372,7 +391,8 @@ class BroadcasterService(Service):
         self._drain.stop()
         for release in self._releases:
             release()
-        return self.listeners.close().addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
+        closing = self.listeners.close().addCallback(lambda _: self.webhooks.stop())
+        return closing.addCallback(lambda _: self._stop_driver()).addErrback(self._driver_stuck)
 
     def _stop_driver(self) -> Deferred[None]:
         self._inlet.close()

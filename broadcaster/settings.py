@@ -76,6 +76,32 @@ class Auth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests: int = 100
 
 
+HookEvent = Literal[
+    "channel_occupied",
+    "channel_vacated",
+    "member_added",
+    "member_removed",
+    "client_event",
+    "cache_miss",
+    "subscription_count",
+    "connected",
+    "disconnected",
+]
+"""What webhooks tell; the last two only to those who list them."""
+
+
+class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[apps.webhooks]]``: who is told what happens on an app.
+
+    ``events`` empty: all of Pusher's. ``channels``: patterns with ``*`` and ``?``, empty for all channels.
+    """
+
+    url: str
+    events: tuple[HookEvent, ...] = ()
+    channels: tuple[str, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[apps]]``: one application.
 
@@ -99,6 +125,7 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bearer: bool = False
     redis_prefix: str | None = None
     auth: Auth | None = None
+    webhooks: tuple[Webhook, ...] = ()
 
 
 SHORTEST_BEAT = 0.1
@@ -177,6 +204,22 @@ class SlowClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     policy: Literal["disconnect", "drop_oldest"] = "disconnect"
 
 
+class Webhooks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[webhooks]``: how they are kept and sent. Times in seconds.
+
+    ``file`` is where they wait, from the directory of the configuration; a driver that shares its own store has no use
+    for it. An event is given up when it is older than ``retry_seconds``, or when ``waiting`` newer ones wait for the
+    same receiver; ``given_up`` bounds how many such are kept, ``batch`` how many go in one request.
+    """
+
+    file: str = "webhooks.sqlite"
+    timeout_seconds: float = 10
+    retry_seconds: float = 86_400
+    waiting: int = 100_000
+    given_up: int = 10_000
+    batch: int = 500
+
+
 class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[metrics]``: Prometheus; on the common port unless ``listen`` names one of its own."""
 
@@ -205,6 +248,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     echo_api: EchoApi = EchoApi()
     limits: Limits = Limits()
     slow_client: SlowClient = SlowClient()
+    webhooks: Webhooks = Webhooks()
     metrics: Metrics = Metrics()
     log: Log = Log()
     demo: bool = False
@@ -216,6 +260,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def control_path(self) -> str | None:
         """Where the control socket is, from the current directory; None where there is none."""
         return os.path.join(self.directory, self.server.control) if self.server.control else None
+
+    @property
+    def webhooks_path(self) -> str:
+        """Where webhooks wait, from the current directory."""
+        return os.path.join(self.directory, self.webhooks.file)
 
 
 EMBEDDED = Settings(

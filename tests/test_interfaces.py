@@ -97,6 +97,9 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "web.engine_link.TextLink": lambda made, server: made(
         "sid", 3, True, "", SocketIO(), None, None, lambda: 0.0, lambda sid: None
     ),
+    "webhooks.office.Webhooks": lambda made, server: server.service.webhooks,
+    "webhooks.sqlite.SqliteStore": lambda made, server: made(None, "", lambda: 0.0),
+    "webhooks.telling.Telling": lambda made, server: made(server.reactor, None, lambda: 0.0, None),
     "web.websocket.WebSocket": lambda made, server: connection(server)._transport,
 }
 """One object of each implementation, named without the package."""

@@ -12,7 +12,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from prometheus_client.parser import text_string_to_metric_families
 
 from broadcaster.errors import DriverError
-from broadcaster.settings import TLS, Driver, Host, Metrics, Server
+from broadcaster.settings import TLS, Driver, Host, Metrics, Server, Webhook, Webhooks
 from tests.drivers import ScriptedDriver, raising, serve
 from tests.inprocess import APP, Answer, InProcess, app_with
 from tests.sockets import certificate
@@ -27,10 +27,11 @@ def server(tmp_path: Path) -> Iterator[InProcess]:
     pem = tmp_path / "server.pem"
     pem.write_bytes(certificate())
     server = InProcess(
-        APP,
+        app_with(webhooks=(Webhook(url="http://back.test/", events=("cache_miss",)),)),
         app_with(id="4", key="other-key", secrets=("other-secret",)),
         server=Server(listen=("tcp:6001", "tls:6443")),
         tls=TLS(certificate=str(pem), hosts=(Host(name="Other.Test", certificate=str(pem)),)),
+        webhooks=Webhooks(file=str(tmp_path / "webhooks.sqlite")),
     )
     yield server
     server.stop()

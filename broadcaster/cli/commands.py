@@ -24,6 +24,7 @@ COMMANDS = {
     "listen": "broadcaster.cli.listening:listen",
     "channels": "broadcaster.cli.acting:channels",
     "compare": "broadcaster.cli.comparing:compare",
+    "webhooks": "broadcaster.cli.webhooks:webhooks",
     "nginx": "broadcaster.cli.proxy_commands:nginx",
     "haproxy": "broadcaster.cli.proxy_commands:haproxy",
     "systemd": "broadcaster.cli.systemd:systemd",

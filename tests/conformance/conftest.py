@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.logger import globalLogPublisher
 
 from broadcaster.interfaces import IDriver
-from broadcaster.settings import App, Auth
+from broadcaster.settings import App, Auth, Webhook, Webhooks
 from tests.conformance.application import Application
+from tests.conformance.receiver import URL, Backend
 from tests.inprocess import InProcess, app_with
 
 Serve = Callable[..., InProcess]
@@ -80,3 +82,18 @@ def application(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Application:
     )
     application.server = serve(app_with(auth=Auth(host=("http://application.test",))))
     return application
+
+
+@pytest.fixture
+def backend(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Backend]:
+    """Starts a ``server`` that tells a back end what happens; ``webhook`` and ``app`` are fields of those tables."""
+
+    def start(webhook: dict[str, Any] | None = None, webhooks: dict[str, Any] | None = None, **app: Any) -> Backend:
+        backend = Backend()
+        monkeypatch.setattr("broadcaster.posting.Poster.post", lambda poster, *asked: backend.post(*asked))
+        hooks = (Webhook(url=URL, **webhook or {}),)
+        kept = Webhooks(file=str(tmp_path / "webhooks.sqlite"), **webhooks or {})
+        backend.server = serve(app_with(webhooks=hooks, **app), webhooks=kept)
+        return backend
+
+    return start

@@ -6,22 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from random import uniform
 from time import monotonic, time
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError, succeed
-from twisted.internet.protocol import Protocol
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer
-from zope.interface import implementer
 
 from broadcaster.drivers.pusher.calls import Call, call_for, termination
 from broadcaster.drivers.pusher.options import Options
 from broadcaster.drivers.pusher.waiting import Entry, Waiting
 from broadcaster.errors import DriverError
 from broadcaster.messages import Event, Terminated
+from broadcaster.posting import Poster, words_for
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a call is tried again: doubled each time, and spread by half."""
@@ -34,9 +30,6 @@ ABOUT_CONTENT = (400, 413)
 
 LOCAL_REASONS = ("oversized", "overflow", "stopped")
 """Why an event is dropped here; Pusher's own reasons are its status codes."""
-
-LARGEST_ANSWER = 4_096
-"""Bytes of an answer that are read; all of them are an error's words or nothing."""
 
 
 class Refused(Exception):
@@ -77,10 +70,7 @@ class Forwarding:
         self._clock = clock
         self._now = now
         self._waiting = Waiting(options.queue_events)
-        self._pool = HTTPConnectionPool(reactor)
-        self._pool.maxPersistentPerHost = options.requests
-        self._pool._factory = _Quiet
-        self._agent = Agent(reactor, connectTimeout=options.request_seconds, pool=self._pool)
+        self._poster = Poster(reactor, options.request_seconds, options.requests)
         self._calls: set[Deferred[None]] = set()
         self._pauses: set[Any] = set()
         self._away_since: float | None = None
@@ -128,7 +118,7 @@ class Forwarding:
             self._patience = self._reactor.callLater(STOP_SECONDS, self._give_up)
         else:
             self._give_up()
-        return self._idle.addCallback(lambda _: self._pool.closeCachedConnections())
+        return self._idle.addCallback(lambda _: self._poster.close())
 
     def _give_up(self) -> None:
         self._stopped = True
@@ -194,7 +184,6 @@ class Forwarding:
             call = call_for(app_id, [entry.item for entry in entries if isinstance(entry.item, Event)])
         calling = self._post(call)
         self._calls.add(calling)
-        calling.addTimeout(self._options.request_seconds, self._reactor)
 
         def ended(result: object) -> None:
             self._calls.discard(calling)
@@ -205,10 +194,8 @@ class Forwarding:
     def _post(self, call: Call) -> Deferred[None]:
         options = self._options
         target = call.target(options.key, options.secret, self._now())
-        headers = Headers({"content-type": ["application/json"], "user-agent": ["broadcaster"]})
-        uri = (options.api() + target).encode()
-        asking = cast("Deferred[Any]", self._agent.request(b"POST", uri, headers, _Body(call.body)))
-        return asking.addCallback(_read).addCallback(_judge)
+        headers = {"Content-Type": "application/json", "User-Agent": "broadcaster"}
+        return self._poster.post(options.api() + target, headers, call.body).addCallback(_judge)
 
     def _ended(self, entries: list[Entry], result: object, pause: float) -> None:
         error = result.value if isinstance(result, Failure) else None
@@ -242,7 +229,7 @@ class Forwarding:
             self._log.error(
                 "driver pusher: {api} fails ({words}); events wait and are tried again",
                 api=self._options.api(),
-                words=_words(error),
+                words=words_for(error),
             )
 
         def now() -> None:
@@ -263,63 +250,8 @@ class Forwarding:
             self._away_since = None
 
 
-def _words(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    reasons = getattr(error, "reasons", None)  # twisted.web's failures only wrap what happened
-    if reasons:
-        error = reasons[0].value
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _on(event: Event, channels: tuple[str, ...]) -> Event:
     return event if channels == event.channels else Event(event.name, channels, event.data, event.exclude)
-
-
-class _Quiet(_HTTP11ClientFactory):
-    """What makes connections; Twisted's own writes a line for each, and has no other place to say not to."""
-
-    noisy = False
-
-
-@implementer(IBodyProducer)
-class _Body:
-    def __init__(self, body: bytes) -> None:
-        self.length = len(body)
-        self._body = body
-
-    def startProducing(self, consumer: Any) -> Deferred[None]:
-        consumer.write(self._body)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """All of it is written at once."""
-
-    resumeProducing = stopProducing = pauseProducing
-
-
-class _Answer(Protocol):
-    """Reads the beginning of a body, and lets go of the connection when there is too much of it."""
-
-    def __init__(self, done: Deferred[bytes]) -> None:
-        self._done = done
-        self._body = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        self._body += data
-        if len(self._body) > LARGEST_ANSWER and self.transport is not None:
-            self._body = self._body[:LARGEST_ANSWER]
-            self.transport.loseConnection()
-
-    def connectionLost(self, reason: Any = None) -> None:
-        if not self._done.called:
-            self._done.callback(self._body)
-
-
-def _read(response: Any) -> Deferred[tuple[int, bytes]]:
-    body: Deferred[bytes] = Deferred()
-    response.deliverBody(_Answer(body))
-    return body.addCallback(lambda text: (response.code, text))
 
 
 def _judge(answer: tuple[int, bytes]) -> None:

@@ -1,0 +1,1 @@
+"""Webhooks: what happens on an app, told to its back ends once they can hear it."""
