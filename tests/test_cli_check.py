@@ -49,7 +49,9 @@ def test_each_value_is_told_with_its_origin(shell: Shell, environment: dict[str,
 
 def test_no_key_is_left_out(shell: Shell) -> None:
     Path("broadcaster.toml").write_text(
-        APP + '[apps.auth]\n[[tls.hosts]]\nname="d"\n[echo_api.cors]\norigin="a"\nmethods="b"\nheaders="c"\n'
+        APP
+        + '[apps.auth]\n[[apps.webhooks]]\nurl="http://b/"\n'
+        + '[[tls.hosts]]\nname="d"\n[echo_api.cors]\norigin="a"\nmethods="b"\nheaders="c"\n'
     )
     wanted = {".".join(words(path)) for path, _ in leaves()} - {"apps.secret"}
     assert {key.replace("[0]", "") for key in lines(shell)} >= wanted
