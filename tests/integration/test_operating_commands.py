@@ -186,7 +186,7 @@ def test_it_listens_where_the_command_line_says(site: Site) -> None:
 # ---- a start beside another -----------------------------------------------------------------------------------
 
 
-def test_of_two_starts_at_once_one_serves_and_one_says_that_it_does_not(site: Site) -> None:
+def test_e177_of_two_starts_at_once_one_serves_and_one_says_that_it_does_not(site: Site) -> None:
     both = [site.launch("start"), site.launch("start")]
     until(lambda: any(process.poll() is not None for process in both), "the end of one")
     (loser,) = (process for process in both if process.poll() is not None)
@@ -225,7 +225,7 @@ def test_a_deployment_script_leaves_the_new_server(site: Site, script: str) -> N
         until(lambda: site.status().get("pid") not in (None, before), "the succession")  # noqa: B023
 
 
-def test_neither_pid_files_nor_a_kill_nor_a_foreign_socket_file_hinder_a_start(site: Site) -> None:
+def test_e177_neither_pid_files_nor_a_kill_nor_a_foreign_socket_file_hinder_a_start(site: Site) -> None:
     for name, content in (
         ("twistd.pid", "1"),
         ("laravel-echo-server.lock", '{"process": 1}'),
