@@ -53,9 +53,8 @@ def test_its_packaging_names_what_it_has() -> None:
 
 
 def test_every_interface_that_a_driver_may_provide_is_told() -> None:
-    optional = re.findall(
-        r"^class (I\w+)\(Interface\):\n    \"\"\"(.*?)\"\"\"", Path(interfaces.__file__).read_text(), re.M | re.S
-    )
-    missing = [name for name, promise in optional if "ptional on a driver" in promise and f"`{name}`" not in TEXT]
-    assert optional
+    source = Path(interfaces.__file__).read_text()
+    promises = re.findall(r'^class (I\w+)\(Interface\):\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL)
+    optional = [name for name, promise in promises if "ptional on a driver" in promise]
+    assert len(optional) > 3
     assert [name for name in optional if f"`{name}`" not in TEXT] == []
