@@ -66,6 +66,7 @@ EXAMPLES: dict[str, Callable[[type[Any], InProcess], object]] = {
     "drivers.memory.MemoryDriver": lambda made, server: made(),
     "drivers.redis.driver.RedisDriver": lambda made, server: made(server.reactor, Options()),
     "drivers.redis.shared.driver.SharingDriver": lambda made, server: made(server.reactor, Options()),
+    "drivers.redis.shared.hooks.HookStore": lambda made, server: made(None, ""),
     "drivers.redis.shared.last_events.LastEvents": lambda made, server: made(None, None),
     "drivers.redis.shared.membership.Membership": lambda made, server: made(None, None, None, None, None, None),
     "drivers.redis.shared.watching.Watching": lambda made, server: made(None, None, None, None),

@@ -105,6 +105,8 @@ def _revealed(path: Path, value: object, reading: Reading) -> object:
     names_file = str(path[-1]).endswith("_file")
     if (sensitive(dotted(path)) and not names_file) or _is_bearer_key(path, reading.settings.apps):
         return HIDDEN if value else value
+    if path[:1] == ("apps",) and path[-1] == "headers":
+        return HIDDEN if value else value  # what receivers of webhooks are sent, such as Authorization
     if isinstance(value, str):
         return _PASSWORD_IN_URL.sub(rf"\1{HIDDEN}", value)
     return value

@@ -13,6 +13,7 @@ from broadcaster.drivers.redis import laravel
 from broadcaster.drivers.redis.driver import RedisDriver
 from broadcaster.drivers.redis.options import Options
 from broadcaster.drivers.redis.shared.desk import Desk
+from broadcaster.drivers.redis.shared.hooks import HookStore
 from broadcaster.drivers.redis.shared.inbox import Inbox
 from broadcaster.drivers.redis.shared.last_events import LastEvents
 from broadcaster.drivers.redis.shared.lease import Lease
@@ -23,7 +24,16 @@ from broadcaster.drivers.redis.shared.watching import Watching
 from broadcaster.drivers.redis.shared.wire import UNREADABLE, Counted, decode_told
 from broadcaster.errors import DriverError
 from broadcaster.facts import Facts
-from broadcaster.interfaces import IEventSink, IFactObserver, IFactSource, ILastEvents, IMembership, ISeats, IWatch
+from broadcaster.interfaces import (
+    IEventSink,
+    IFactObserver,
+    IFactSource,
+    IHookStore,
+    ILastEvents,
+    IMembership,
+    ISeats,
+    IWatch,
+)
 from broadcaster.messages import Event, LastEvent, Member, Publication, SubscriptionCount
 from broadcaster.names import CACHE_PREFIXES
 
@@ -46,9 +56,14 @@ class SharingDriver(RedisDriver):
         self._membership = Membership(desk, self._inbox, self._lease, self._facts, self._hears_of, self._deliver)
         self._watching = Watching(desk, self._inbox, self.listening, self._deliver)
         self._last_events = LastEvents(desk, self._inbox)
+        self._hooks = HookStore(desk, self.process_id)
         for holding in (self._occupancy, self._membership, self._watching, self._inbox):
             self._lease.covers(holding)
         self.on_restored(self._mend)
+
+    def __conform__(self, interface: object) -> object:
+        """Adaptation to what is a part of its own (zope.interface asks)."""
+        return self._hooks if interface is IHookStore else None
 
     def _hears_of(self, app_id: str, channel: str) -> bool:
         return self._occupancy.here(app_id, channel) > 0

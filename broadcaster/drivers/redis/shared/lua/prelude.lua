@@ -138,3 +138,11 @@ local function list(app, channel)
   end
   return pack(members)
 end
+
+local function post(letters)
+  for _, letter in ipairs(letters) do
+    redis.call('SADD', KEY .. 'hooks:receivers', letter[1])
+    local stream = KEY .. 'hooks:letters:' .. letter[1]
+    redis.call('XADD', stream, '*', 'id', letter[2], 'event', letter[3], 'made', letter[4])
+  end
+end
