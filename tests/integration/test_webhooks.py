@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -168,3 +169,11 @@ def test_of_three_processes_on_one_redis_one_tells_and_what_a_killed_one_had_is_
             until(lambda: len(receiver.told("channel_vacated")) == 4, "the rest")
             assert sorted(receiver.told("channel_occupied")) == ["all", "own-0", "own-1", "own-2"]
             assert sorted(receiver.told("channel_vacated")) == ["all", "own-0", "own-1", "own-2"]
+
+
+def test_every_fact_comes_in_order_through_a_receiver_that_fails_one_in_three(tmp_path: Path) -> None:
+    measured = Path(__file__).parents[2] / "benchmarks" / "webhooks.py"
+    command = [sys.executable, str(measured), "--facts", "5000"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "missing 0, out of order 0" in told.stdout
