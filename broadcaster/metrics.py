@@ -9,9 +9,11 @@ from itertools import accumulate, groupby
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from twisted.logger import Logger
 
 from broadcaster.apps import Apps
 from broadcaster.counters import LATENCIES, Counters, Measure
+from broadcaster.errors import DriverError
 from broadcaster.hub import Hub
 from broadcaster.interfaces import IMeasured
 
@@ -20,6 +22,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 class Metrics(Collector):
     """Everything measured here; nothing is kept, all of it is read when asked."""
+
+    _log = Logger()
 
     def __init__(
         self, apps: Apps, hub: Hub, counters: Counters, ready: Callable[[], bool], measured: Iterable[IMeasured]
@@ -74,7 +78,13 @@ class Metrics(Collector):
             refusals.add_metric([code], count)
         yield refusals
         for measured in self._measured:
-            yield from _families(measured.measures())
+            try:
+                yield from list(_families(measured.measures()))
+            except Exception as error:
+                # A driver's are somebody else's code: all other figures are read without them.
+                counted.driver_failures += 1
+                name = type(measured).__name__
+                self._log.error("{name} cannot say how it stands: {error}", name=name, error=DriverError.of(error))
 
     def _latency(self) -> Metric:
         latency = self._counters.latency

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from broadcaster.auth.signature import sign
 from broadcaster.errors import DriverError
-from broadcaster.interfaces import IDriver, IEventSink, IReadiness
+from broadcaster.interfaces import IDriver, IEventSink, IMeasured, IReadiness
 from broadcaster.messages import Event, MemberAdded, Terminated
 from tests.drivers import ScriptedDriver, complaints, raising, serve
 from tests.inprocess import APP, NOW, Answer, Client, InProcess, Link, signed
@@ -458,3 +458,20 @@ class Speechless(ScriptedDriver):
 def test_a_driver_that_cannot_say_how_it_is_is_not_ready(started: Serve) -> None:
     answer = started(Speechless()).http("GET", "/ready")
     assert (answer.status, answer.text) == (503, "Not ready: driver scripted cannot say how it is: KeyError: 'link'\n")
+
+
+@implementer(IMeasured)
+class Unmeasurable(ScriptedDriver):
+    """Cannot say how it stands."""
+
+    def measures(self) -> Any:
+        raise KeyError("link")
+
+
+def test_a_driver_that_cannot_be_measured_takes_no_other_figure_away(started: Serve) -> None:
+    server = started(Unmeasurable())
+    with capturedLogs() as events:
+        answer = server.http("GET", "/metrics")
+    assert answer.status == 200
+    assert "broadcaster_ready 1.0" in answer.text
+    assert complaints(events) == ["Unmeasurable cannot say how it stands: KeyError: 'link'"]

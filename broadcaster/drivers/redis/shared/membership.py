@@ -90,6 +90,10 @@ class Membership:
         if answer == FULL:
             self._forget(key, socket_id)
             raise MembersFull
+        if socket_id not in self._joined.get(key, {}):
+            # It has left, and Redis may have been asked once more after that.
+            self.leave(app_id, channel, socket_id)
+            return ()
         if answer.startswith(LISTED):
             members = listed(decode_list(answer[len(LISTED) :]))
             if not self._hears(app_id, channel):
