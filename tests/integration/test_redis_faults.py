@@ -307,7 +307,7 @@ def test_a_fail_over_by_sentinel_is_followed() -> None:
         Sentinel(first, password="watch") as sentinel,
     ):
         run_until(lambda: b"slave0:" in first.command("INFO", "replication"), "the replica")
-        run_until(lambda: b"slaves=1" in sentinel.command("INFO", "sentinel"), "its discovery")
+        run_until(lambda: b"slaves=1" in sentinel.command("INFO", "sentinel"), "its discovery", 30)
         nobody = free_port()
         url = f"redis+sentinel://:secret@127.0.0.1:{nobody},127.0.0.1:{sentinel.port}/mymaster/0"
         with Driving(url, sentinel_password="watch", connect_seconds=1) as here:

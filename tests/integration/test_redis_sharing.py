@@ -525,7 +525,7 @@ def test_a_redis_that_was_paused_for_longer_than_all_leases_makes_nobody_leave(
 def test_a_redis_that_sentinel_puts_in_the_masters_place_is_filled_again() -> None:
     with Redis() as master, Redis(f"replicaof 127.0.0.1 {master.port}") as replica, Sentinel(master) as sentinel:
         run_until(lambda: b"master_link_status:up" in replica.command("INFO", "replication"), "replication")
-        run_until(lambda: b"slaves=1" in sentinel.command("INFO", "sentinel"), "the Sentinel's knowing the replica")
+        run_until(lambda: b"slaves=1" in sentinel.command("INFO", "sentinel"), "the Sentinel's knowing the replica", 30)
         url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster/0"
         with Sharing(url) as here, Sharing(url) as there:
             populated(here, there)
