@@ -522,6 +522,11 @@ def test_a_redis_that_was_paused_for_longer_than_all_leases_makes_nobody_leave(
     assert here.take() == there.take() == []
 
 
+def offset(redis: Redis, which: str) -> int:
+    """How far a Redis is in the stream of replication."""
+    return int(redis.command("INFO", "replication").partition(f"{which}:".encode())[2].split()[0])
+
+
 def test_a_redis_that_sentinel_puts_in_the_masters_place_is_filled_again() -> None:
     with Redis() as master, Redis(f"replicaof 127.0.0.1 {master.port}") as replica, Sentinel(master) as sentinel:
         run_until(lambda: b"master_link_status:up" in replica.command("INFO", "replication"), "replication")
@@ -529,6 +534,9 @@ def test_a_redis_that_sentinel_puts_in_the_masters_place_is_filled_again() -> No
         url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster/0"
         with Sharing(url) as here, Sharing(url) as there:
             populated(here, there)
+            # What a master has not replicated is lost with it, and told as leaving and coming back.
+            written = offset(master, "master_repl_offset")
+            run_until(lambda: offset(replica, "slave_repl_offset") >= written, "the last of replication")
             master.kill()
             here.wait_until_it_is_deaf()
             there.wait_until_it_is_deaf()
